@@ -1,0 +1,1 @@
+"""Pure NumPy maths: boxes, masks, resize, statistics."""

@@ -1,0 +1,44 @@
+"""Tensors to NumPy and functions to compiled functions, the same call on each back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convscope.backend.selection import backend_name
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """Hand a tensor of the running back end over as a NumPy array.
+
+    Without a copy where the back end allows it; the array may then be read-only. bfloat16 becomes float32.
+    """
+    name = backend_name()
+    if name == "torch":
+        value = tensor.detach()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        return np.asarray(value.cpu().numpy())
+    array = np.asarray(tensor)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of tensors (nested structures allowed) for the running back end.
+
+    TensorFlow: tf.function; JAX: jit; PyTorch: as it is, without gradients. A new input shape compiles again, so
+    keep shapes fixed. The function may only use keras.ops.
+    """
+    name = backend_name()
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)
+    if name == "jax":
+        import jax
+
+        return jax.jit(function)
+    import torch
+
+    return torch.no_grad()(function)

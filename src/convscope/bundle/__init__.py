@@ -1,0 +1,1 @@
+"""The saved thing: architecture, weights, classes, preprocessing, card, checksums."""

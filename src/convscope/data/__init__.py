@@ -1,0 +1,1 @@
+"""Pictures in, no Keras: readers, split, audit, chance, loader."""

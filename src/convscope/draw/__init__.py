@@ -1,0 +1,1 @@
+"""Records to figures: colour maps, overlays, sheets of tiles, charts."""

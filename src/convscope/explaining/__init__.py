@@ -1,0 +1,1 @@
+"""Why the network says so: methods as small functions on a Probe."""

@@ -1,0 +1,1 @@
+"""Files that are never half-written: atomic writes, manifests with SHA-256, locks, the journal."""

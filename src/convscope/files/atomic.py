@@ -1,0 +1,126 @@
+"""Write a file or a folder whole or not at all: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from convscope.errors import StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and start again",
+    errno.EDQUOT: "the disk quota is used up; free some space and start again",
+    errno.EFBIG: "the file would be larger than this account may write",
+    errno.EACCES: "no permission to write there; choose another folder",
+    errno.EPERM: "no permission to write there; choose another folder",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+}
+
+
+def storage_error(path: Path | str, error: OSError) -> StorageError:
+    """Turn an OSError into one line: where, why, what to do."""
+    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}; check the path and try again")
+    return StorageError(f"can't write {path}: {reason}")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # other systems can't open a folder for fsync
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; it takes the place of `path` only if the block succeeds.
+
+    Raises:
+        StorageError: naming `path`, when the disk refuses; the file that was there before stays as it was.
+    """
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes `path` by one rename if the block succeeds.
+
+    An older folder of that name is moved aside first and removed last, so a reader finds the old or the new one.
+    """
+    temporary, old = _temporary(path), path.with_name(f"{TEMPORARY_PREFIX}old-{os.getpid()}-{path.name}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in sorted(p for p in temporary.rglob("*") if p.is_file()):
+            with open(file, "rb+") as handle:
+                os.fsync(handle.fileno())
+        _sync_folder(temporary)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; characters that UTF-8 can't hold (odd file names) are escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sweep_temporary(folder: Path) -> list[str]:
+    """Remove what killed writers left in `folder`; return the names removed."""
+    removed = []
+    for leftover in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+        removed.append(leftover.name)
+    return removed

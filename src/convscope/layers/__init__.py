@@ -1,0 +1,1 @@
+"""What Keras lacks, on keras.ops: per-sample augmentation."""

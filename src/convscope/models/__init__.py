@@ -1,0 +1,1 @@
+"""Plain Keras functional models that each fit on a screen, and where their weights come from."""

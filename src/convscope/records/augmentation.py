@@ -1,0 +1,72 @@
+"""Which random changes training pictures get, and how strong; all off by default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from convscope.errors import PlanError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths of the random changes; 0 or False is off.
+
+    Chance is drawn per sample from (seed, epoch, index), never per batch (see data/chance.py).
+
+    Attributes:
+        flip_horizontal, flip_vertical: mirrored with probability 1/2.
+        rotate_deg: turned by up to this many degrees either way.
+        scale: enlarged or shrunk by up to this share (0.1 = 0.9 to 1.1 times).
+        shift: moved by up to this share of height and width.
+        crop: a random window that keeps at least (1 - crop) of each side, enlarged to the frame.
+        brightness, contrast, saturation: changed by up to this share.
+        hue: turned by up to this share of the colour circle.
+        blur: Gaussian blur, standard deviation up to this many pixels.
+        noise: Gaussian noise, standard deviation up to this share of the full range.
+        erase: with probability 1/2 a rectangle of up to this share of the area is greyed.
+        rand_augment: number of RandAugment operations per picture (Cubuk et al. 2020).
+        rand_augment_strength: their common strength, 0 to 1.
+        mixup, cutmix: the Beta(a, a) parameter (Zhang et al. 2018; Yun et al. 2019).
+    """
+
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    rotate_deg: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    crop: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    erase: float = 0.0
+    rand_augment: int = 0
+    rand_augment_strength: float = 0.5
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check ranges: shares lie in 0..1 (hue 0..0.5, scale and crop below 1), the rest is not negative."""
+        limits = {
+            "rotate_deg": 180.0,
+            "hue": 0.5,
+            "scale": 0.9,
+            "crop": 0.9,
+            "blur": 10.0,
+            "rand_augment": 8,
+            "mixup": 10.0,
+            "cutmix": 10.0,
+        }
+        for field in fields(self):
+            value = getattr(self, field.name)
+            limit = limits.get(field.name, 1.0)
+            if not isinstance(value, bool) and not 0 <= value <= limit:
+                raise PlanError(f"expected augment.{field.name} between 0 and {limit:g}, got {value}")
+
+    @property
+    def is_off(self) -> bool:
+        """True when nothing is changed."""
+        strengths = {k: v for k, v in asdict(self).items() if k != "rand_augment_strength"}
+        return not any(strengths.values())

@@ -1,0 +1,51 @@
+"""What a saved model knows of itself besides its weights, and the opened thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from convscope.records.geometry import Preprocess
+from convscope.records.provenance import Provenance
+from convscope.records.samples import Task
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts of a bundle.
+
+    Attributes:
+        task, classes: as in Samples.
+        preprocess: how pictures become network input.
+        network: catalogue name ("efficientnet-lite0") or "user's own model".
+        temperature: divides the logits before the softmax (Guo et al. 2017); 1 for none.
+        unsure_below: a top probability below this is reported as unsure.
+        feature_layer: path of the last layer with spatial extent, for Grad-CAM; "" when there is none.
+        scores: headline numbers as written by Scores.as_dict()["values"].
+        provenance: where it comes from.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    network: str
+    temperature: float = 1.0
+    unsure_below: float = 0.0
+    feature_layer: str = ""
+    scores: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A model ready to look into: from a run, a bundle or a .keras file.
+
+    Attributes:
+        model: a keras.Model (kept untyped: records know no Keras).
+        card: None for a bare model, of which neither classes nor preprocessing are known.
+        where: the path it came from, in words.
+    """
+
+    model: Any
+    card: Card | None
+    where: str = ""

@@ -1,0 +1,1 @@
+"""Records and figures to one self-contained HTML page."""

@@ -1,0 +1,1 @@
+"""What differs between jobs and nothing else: head, loss, encode, decode, scores."""

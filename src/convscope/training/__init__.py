@@ -1,0 +1,1 @@
+"""The plan, and a short function around Keras fit."""
