@@ -115,12 +115,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sweep_temporary(folder: Path) -> list[str]:
-    """Remove what killed writers left in `folder`; return the names removed."""
+    """Remove what killed writers left in `folder`; return the names removed.
+
+    A writer killed between the two renames of `atomic_folder` leaves only the older folder, under its aside name:
+    that one is put back.
+    """
     removed = []
     for leftover in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
-        if leftover.is_dir():
+        aside = leftover.name.removeprefix(f"{TEMPORARY_PREFIX}old-").partition("-")[2]
+        if leftover.name.startswith(f"{TEMPORARY_PREFIX}old-") and not (folder / aside).exists():
+            os.replace(leftover, folder / aside)
+        elif leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
+            removed.append(leftover.name)
         else:
             leftover.unlink(missing_ok=True)
-        removed.append(leftover.name)
+            removed.append(leftover.name)
     return removed

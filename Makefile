@@ -1,0 +1,65 @@
+# Thin lines: everything real is a convscope command or pytest. `make help` lists the targets.
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+WORKERS ?= 2
+SHARD ?= 0/1
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+PYTEST = $(BIN)/python -m pytest -q
+
+.PHONY: help demo test test-backends test-slow test-all check bench docs clean
+help:
+	@echo "make demo           set up, train on real photographs of solar cells, write a report (about 5 minutes)"
+	@echo "make test           set up, run the tests"
+	@echo "make check          lint, types, layer contracts"
+	@echo "make test-backends  the tests that touch a back end, on TensorFlow, JAX and PyTorch"
+	@echo "make test-all       everything, slow tests too"
+	@echo "make bench          the benchmarks, with the peers' figures beside"
+	@echo "make docs           check the pages in docs/"
+
+demo: $(VENV)/.cpu
+	$(BIN)/convscope demo cells
+
+test: $(VENV)/.cpu
+	$(PYTEST) -n $(WORKERS) --dist loadfile
+
+test-backends: $(VENV)/.backends
+	KERAS_BACKEND=jax $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
+	KERAS_BACKEND=torch $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
+	KERAS_BACKEND=tensorflow $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
+
+test-slow: $(VENV)/.backends
+	$(PYTEST) -m slow --shard $(SHARD) --durations 10
+
+test-all: test test-backends test-slow
+
+check: $(VENV)/.cpu
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.backends
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.cpu
+	$(PYTEST) tests/unit/docs
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "convscope needs Python 3.11, 3.12 or 3.13; none was found. Install one, or: make PYTHON=/path/to/python3"; exit 1; }
+	$(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+$(VENV)/.cpu: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -c constraints.txt -e '.[cpu,images,demo,dev]'
+	@touch $@
+
+$(VENV)/.backends: $(VENV)/.cpu
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(INSTALL) -c constraints.txt -e '.[jax]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

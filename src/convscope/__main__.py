@@ -1,0 +1,5 @@
+"""`python -m convscope` is the command `convscope`."""
+
+from convscope.cli import main
+
+main()

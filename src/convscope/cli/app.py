@@ -1,0 +1,109 @@
+"""The list of commands, the options that all share, and errors as one line.
+
+Exit codes: 0 done, 2 a mistake that the message explains, 130 stopped by Ctrl-C, 143 by a termination request.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from convscope.errors import ConvscopeError
+
+HELP = """Train a convolutional network on your pictures, and see why it says what it says.
+
+    convscope scan pictures/          what is in there, what is wrong with it
+    convscope train pictures/         train; writes a run folder with model, journal and report
+    convscope look last photo.jpg     the feature maps, filters and Grad-CAM behind one prediction
+
+Every command also takes --backend tensorflow|jax|torch and --debug (show the traceback of an error).
+RUN is a run folder, or `last` for the newest one below runs/."""
+
+COMMANDS = {
+    "scan": ("convscope.cli.data:scan", "What is in a folder or table of pictures, and what is wrong with it."),
+    "train": ("convscope.cli.train:train", "Train a network and write a run folder."),
+    "plan": ("convscope.cli.train:plan", "Write a commented plan with every option: convscope plan > plan.toml"),
+    "evaluate": ("convscope.cli.results:evaluate", "How right a trained network is, on its test pictures or on DATA."),
+    "predict": ("convscope.cli.results:predict", "What a trained network says of FILES, as CSV and JSON."),
+    "report": ("convscope.cli.results:report", "Write the report of a run: one HTML file."),
+    "look": ("convscope.cli.inside:look", "Feature maps, filters and Grad-CAM for FILES."),
+    "models": ("convscope.cli.machine:models", "Which networks can be trained, and which weights are here."),
+    "doctor": ("convscope.cli.machine:doctor", "Which back ends and devices work here, and how fast."),
+    "demo": ("convscope.cli.demo:demo", "The whole way on real photographs that pip brings: convscope demo cells"),
+}
+
+
+def build_app(console: Console) -> App:
+    """Make the application; no command is imported yet."""
+    from convscope import __version__
+
+    app = App(name="convscope", help=HELP, version=__version__, console=console, help_format="plaintext")
+    for name, (target, words) in COMMANDS.items():
+        app.command(target, name=name, help=words)
+    return app
+
+
+def _shared_options(tokens: list[str]) -> tuple[list[str], bool, str | None]:
+    """Take --debug and --backend out, wherever they stand before a bare `--`."""
+    kept: list[str] = []
+    debug, backend = False, None
+    rest = iter(tokens)
+    for token in rest:
+        if token == "--":
+            kept += [token, *rest]
+        elif token == "--debug":
+            debug = True
+        elif token == "--backend":
+            backend = next(rest, "")
+        elif token.startswith("--backend="):
+            backend = token.partition("=")[2]
+        else:
+            kept.append(token)
+    return kept, debug, backend
+
+
+def one_line(text: str) -> str:
+    """Make a message one printable line: control characters (file names may hold them) are escaped."""
+    flat = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in flat)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, emoji=False)
+    tokens, debug, backend = _shared_options(list(sys.argv[1:] if argv is None else argv))
+    try:
+        if backend is not None:
+            from convscope.backend.selection import set_backend
+
+            set_backend(backend)
+        app = build_app(Console(highlight=False, emoji=False))
+        if not tokens:
+            app.help_print([])
+            return 0
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        if debug:
+            raise
+        errors.print(f"convscope: {one_line(str(error))}")
+        return 2
+    except ConvscopeError as error:
+        if debug:
+            raise
+        errors.print(f"convscope: {one_line(str(error))}")
+        return 2
+    except KeyboardInterrupt:
+        errors.print("convscope: stopped")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has enough (`| head`)
+        return 0
+    except Exception as error:  # noqa: BLE001  the last resort: a fault of ours is one line too, and says how to see more
+        if debug:
+            raise
+        kind = type(error).__name__
+        errors.print(f"convscope: a fault in convscope ({kind}: {one_line(str(error))[:300]}); run again with --debug")
+        return 1
