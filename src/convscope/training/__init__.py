@@ -1,1 +1,1 @@
-"""The plan, and a short function around Keras fit."""
+"""Train a Keras model by a plan: fit, schedules, callbacks, checkpoints that resume exactly, verdicts."""
