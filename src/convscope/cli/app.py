@@ -13,14 +13,16 @@ from rich.console import Console
 
 from convscope.errors import ConvscopeError
 
-HELP = """Train a convolutional network on your pictures, and see why it says what it says.
+HELP = """Train a convolutional network on your pictures,
+and see why it says what it says.
 
-    convscope scan pictures/          what is in there, what is wrong with it
-    convscope train pictures/         train; writes a run folder with model, journal and report
-    convscope look last photo.jpg     the feature maps, filters and Grad-CAM behind one prediction
+Start here:
+convscope scan pictures/       what is in there, what is wrong with it
+convscope train pictures/      train, and write a run folder with a report
+convscope look last photo.jpg  the maps, filters and heat behind one answer
 
-Every command also takes --backend tensorflow|jax|torch and --debug (show the traceback of an error).
-RUN is a run folder, or `last` for the newest one below runs/."""
+RUN is a run folder, or `last` for the newest one below runs/.
+Every command also takes --backend tensorflow|jax|torch, and --debug."""
 
 COMMANDS = {
     "scan": ("convscope.cli.data:scan", "What is in a folder or table of pictures, and what is wrong with it."),
@@ -41,8 +43,8 @@ def build_app(console: Console) -> App:
     from convscope import __version__
 
     app = App(name="convscope", help=HELP, version=__version__, console=console, help_format="plaintext")
-    for name, (target, words) in COMMANDS.items():
-        app.command(target, name=name, help=words)
+    for place, (name, (target, words)) in enumerate(COMMANDS.items()):
+        app.command(target, name=name, help=words, sort_key=place)
     return app
 
 
@@ -101,7 +103,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of a pipe has enough (`| head`)
         return 0
-    except Exception as error:  # noqa: BLE001  the last resort: a fault of ours is one line too, and says how to see more
+    except Exception as error:  # the last resort: a fault of ours is one line too
         if debug:
             raise
         kind = type(error).__name__

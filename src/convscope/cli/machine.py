@@ -1,0 +1,60 @@
+"""`convscope models` and `convscope doctor`: what can be trained here, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from convscope.cli.screen import number, progress, say, say_json, table
+
+
+def doctor(*, json: bool = False) -> None:
+    """Measure the installed back ends and recommend one.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from convscope.actions.doctor import examine
+
+    with progress() as report:
+        health = examine(progress=report)
+    if json:
+        say_json(asdict(health))
+        return
+    say(f"Python {health.python}, {health.cpus} CPU cores")
+    rows = [
+        (
+            b.name,
+            b.version,
+            b.state,
+            ", ".join(b.devices),
+            number(b.import_s),
+            number(b.predict_per_s),
+            number(b.train_per_s),
+            b.note,
+        )
+        for b in health.backends
+    ]
+    columns = ("back end", "version", "state", "devices", "import s", "predicts/s", "trains/s", "")
+    table("Back ends", columns, rows, right=(4, 5, 6))
+    say("Pictures per second of a small network: three blocks, 64x64 pixels, batch 32.")
+    for name, present in health.extras.items():
+        say(f"{name}: {'here' if present else 'not installed'}")
+    say(health.advice, bold=True)
+
+
+def models(*, json: bool = False) -> None:
+    """List the networks that can be trained, and which ImageNet weights are on this machine.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from convscope.actions.catalogue import list_models
+
+    entries = list_models()
+    if json:
+        say_json([asdict(e) for e in entries])
+        return
+    rows = [(e.name, e.family, f"{e.height}×{e.width}", e.weights) for e in entries]
+    table("Networks", ("name", "family", "input px", "ImageNet weights"), rows, right=(2,))
+    say("Train one: convscope train pictures/ --model NAME --weights imagenet|none|FILE")
+    say("Weights that are not here: add --download (fetched by Keras, checksummed) or give a FILE.")
