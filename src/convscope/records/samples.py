@@ -38,7 +38,10 @@ class PictureSource(Protocol):
     forward slashes, or "array/000012".
     """
 
-    keys: Sequence[str]
+    @property
+    def keys(self) -> Sequence[str]:
+        """Their identities."""
+        ...
 
     def __len__(self) -> int:
         """How many pictures."""
