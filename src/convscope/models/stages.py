@@ -1,0 +1,28 @@
+"""Group the layers of a backbone from input to output, so that the last few groups can learn and the rest stay."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from convscope.models.parts import POOLED
+
+
+def stages_of(model: Any, pattern: str) -> list[list[str]]:
+    """Names of the layers before `pooled` that hold weights, grouped.
+
+    Args:
+        model: flat functional model with a layer `pooled`.
+        pattern: regular expression; its first group is the name of the stage. A layer that does not match joins the
+            stage before it; a stage without weights joins the one after it.
+    """
+    groups: dict[str, list[str]] = {}
+    key = ""
+    for layer in model.layers:
+        if layer.name == POOLED:
+            break
+        match = re.search(pattern, layer.name)
+        key = match.group(1) if match else key
+        if layer.weights:
+            groups.setdefault(key, []).append(layer.name)
+    return list(groups.values())

