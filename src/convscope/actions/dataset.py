@@ -1,0 +1,132 @@
+"""The data of a run: opened, divided, hashed, and written down so that a resume finds the same parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.data.opening import read_data
+from convscope.data.split import split_samples
+from convscope.errors import DataError, RunError
+from convscope.files.atomic import write_json
+from convscope.records.progress import Progress, silent
+from convscope.records.samples import Samples, Split
+from convscope.training.plan import Plan
+
+SPLIT = "split.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Samples with their split; `sha256` names exactly these pictures' names and labels."""
+
+    samples: Samples
+    split: Split
+    sha256: str
+
+    @property
+    def train(self) -> Samples:
+        """The training part."""
+        return self.samples.subset(self.split.train)
+
+    @property
+    def val(self) -> Samples:
+        """The validation part."""
+        return self.samples.subset(self.split.val)
+
+    @property
+    def test(self) -> Samples:
+        """The part kept back for the end."""
+        return self.samples.subset(self.split.test)
+
+    @property
+    def kept_back(self) -> tuple[str, Samples]:
+        """The pictures that scores are for: "test", or "validation" where there is no test part."""
+        return ("test", self.test) if len(self.split.test) else ("validation", self.val)
+
+    @property
+    def words(self) -> str:
+        """The data in words, for provenance and report."""
+        name = self.samples.root.name if self.samples.root is not None else self.samples.source
+        return f"{name}, {len(self.samples)} pictures"
+
+
+def open_samples(data: Any, plan: Plan) -> Samples:
+    """Read data of any accepted kind; Samples pass through."""
+    if isinstance(data, Samples):
+        return data
+    return read_data(data, task=None if plan.task == "auto" else plan.task)
+
+
+def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Parts:
+    """Split samples as the plan says; needs at least one picture to train and one to validate on."""
+    split = split_samples(
+        samples, val_share=plan.val_share, test_share=plan.test_share, seed=plan.seed, progress=progress
+    )
+    parts = Parts(samples, split, data_sha256(samples))
+    if not len(split.train) or not len(split.val):
+        raise DataError(
+            f"expected pictures for training and for validation, got {len(split.train)} and {len(split.val)} of "
+            f"{len(samples)}; add pictures or change val_share and test_share"
+        )
+    return parts
+
+
+def data_sha256(samples: Samples) -> str:
+    """SHA-256 over names, labels and the sizes of files: cheap, and it changes when the data does."""
+    digest = hashlib.sha256(repr((samples.task, samples.classes)).encode())
+    path = getattr(samples.pictures, "path", None)
+    for index, key in enumerate(samples.pictures.keys):
+        digest.update(key.encode("utf-8", "surrogateescape") + b"\0")
+        if path is not None:
+            file = Path(path(index))
+            digest.update(str(file.stat().st_size if file.exists() else -1).encode() + b"\0")
+    if samples.truth is not None:
+        digest.update(np.ascontiguousarray(samples.truth).tobytes())
+    return digest.hexdigest()
+
+
+def write_split(folder: Path, parts: Parts) -> None:
+    """Write which picture is in which part, and what was set aside."""
+    keys = parts.samples.pictures.keys
+    write_json(
+        folder / SPLIT,
+        {
+            "rule": parts.split.rule,
+            "data_sha256": parts.sha256,
+            **{name: [keys[i] for i in getattr(parts.split, name)] for name in ("train", "val", "test")},
+            "set_aside": [{"picture": s.key, "reason": s.reason} for s in parts.samples.set_aside],
+        },
+    )
+
+
+def read_split(folder: Path, samples: Samples) -> Parts:
+    """Find the parts of a run again in the same data.
+
+    Raises:
+        RunError: the data is not the one that the run was started with.
+    """
+    try:
+        facts = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / SPLIT}: expected the split of the run, can't read it") from error
+    sha256 = data_sha256(samples)
+    place = {key: index for index, key in enumerate(samples.pictures.keys)}
+    if sha256 != facts["data_sha256"]:
+        known = {k for name in ("train", "val", "test") for k in facts[name]}
+        missing, new = sorted(known - set(place)), sorted(set(place) - known)
+        difference = f"missing {missing[0]!r}" if missing else f"new {new[0]!r}" if new else "changed labels or files"
+        raise RunError(
+            f"{folder}: expected the data that this run was started with, found other data ({difference}); "
+            "to go on with new data use --continue-from"
+        )
+    split = Split(
+        *(np.array([place[key] for key in facts[name]], np.int64) for name in ("train", "val", "test")),
+        rule=facts["rule"],
+    )
+    return Parts(samples, split, sha256)

@@ -1,0 +1,148 @@
+"""`convscope predict`: what a trained network says of new pictures, calibrated, as records, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.opening import open_any
+from convscope.data.budget import CacheBudget
+from convscope.data.loader import Loader
+from convscope.data.loose import read_pictures
+from convscope.errors import DataError, ModelError
+from convscope.files.atomic import write_json, write_text
+from convscope.files.journal import plain
+from convscope.metrics.calibrate import apply_temperature
+from convscope.records.card import Card, Opened
+from convscope.records.prediction import Predictions
+from convscope.records.progress import Progress, silent
+from convscope.records.samples import Samples
+
+BATCH = 32
+
+
+def predict_files(
+    model: str | Path | Opened,
+    files: Sequence[str | Path],
+    *,
+    native_size: bool = False,
+    progress: Progress = silent,
+) -> Predictions:
+    """Say what a network sees in picture files.
+
+    Args:
+        model: a run, a bundle, or an opened model.
+        files: pictures, or folders of pictures.
+        native_size: give each picture at its own size (networks that end in global pooling only).
+        progress: told how far it is.
+
+    Returns:
+        Calibrated scores, in the order of the files; a picture that can't be read is left out and named.
+
+    Raises:
+        DataError: no readable picture.
+        ModelError: a bare .keras file, of which neither classes nor preprocessing are known.
+    """
+    opened = model if isinstance(model, Opened) else open_any(model)
+    return predict_samples(opened, read_pictures(files), native_size=native_size, progress=progress)
+
+
+def predict_samples(
+    opened: Opened, samples: Samples, *, native_size: bool = False, progress: Progress = silent
+) -> Predictions:
+    """Say what a network sees in samples; `truth` is carried along where there is one."""
+    card = known_card(opened)
+    network, preprocess, batch_size = opened.model, card.preprocess, BATCH
+    if native_size:
+        from convscope.models.sizes import takes_any_size
+
+        network, preprocess, batch_size = takes_any_size(opened.model), replace(preprocess, fit="native"), 1
+    no_cache = CacheBudget(memory_bytes=0, disk_bytes=0)
+    loader = Loader(samples, preprocess, batch_size=batch_size, cache=no_cache, unreadable="drop")
+    outputs, indices = run_batches(network, loader, card, progress)
+    if not len(indices):
+        reasons = "; ".join(f"{s.key}: {s.reason}" for s in loader.set_aside[:3])
+        raise DataError(f"expected at least one readable picture, found none ({reasons}); run `convscope scan`")
+    return decode(opened, card, outputs, samples.subset(indices))
+
+
+def known_card(opened: Opened) -> Card:
+    """The card of an opened model, or an error that says what is missing."""
+    if opened.card is None:
+        raise ModelError(
+            f"{opened.where or 'this model'}: expected a run or a bundle; a bare .keras file does not say its classes "
+            "or how pictures become its input. Use convscope.Scope(model, preprocess=...) from Python"
+        )
+    return opened.card
+
+
+def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """Raw outputs (n, units) float32 and which samples they are for."""
+    from convscope.backend.tensors import to_numpy
+
+    outputs, indices = [], []
+    scale, offset = np.float32(card.preprocess.scale), np.float32(card.preprocess.offset)
+    step = model.predict_on_batch
+    for place, batch in enumerate(loader.batches(0), start=1):
+        if len(batch.images):
+            images = np.asarray(batch.images, np.float32)
+            if (scale, offset) != (1, 0):
+                images = images * scale + offset
+            outputs.append(np.asarray(to_numpy(step(images)), np.float32))
+            indices.append(batch.indices)
+        progress("pictures predicted", min(place * loader.batch_size, len(loader.samples)), len(loader.samples))
+    if not outputs:
+        return np.empty((0, 0), np.float32), np.empty(0, np.int64)
+    return np.concatenate(outputs), np.concatenate(indices)
+
+
+def decode(opened: Opened, card: Card, outputs: np.ndarray, samples: Samples) -> Predictions:
+    """Raw outputs to calibrated predictions with names and truth."""
+    from convscope.tasks.outputs import read_head
+    from convscope.tasks.rules import TASKS
+
+    head = read_head(opened.model, card.task, card.classes)
+    found = TASKS[card.task].predictions(outputs, head, tuple(samples.pictures.keys), samples.truth)
+    if card.task == "classify" and card.temperature != 1:
+        found = replace(found, scores=apply_temperature(found.scores, card.temperature))
+    return replace(found, temperature=card.temperature, unsure_below=card.unsure_below)
+
+
+def as_rows(predictions: Predictions) -> list[dict[str, Any]]:
+    """One plain row per picture: its name, what the network says, how sure it is, and every class' number."""
+    rows = []
+    for key, scores in zip(predictions.keys, predictions.scores.tolist(), strict=True):
+        row: dict[str, Any] = {"picture": key}
+        by_class = dict(zip(predictions.classes, scores, strict=True))
+        if predictions.task == "classify":
+            best = max(by_class, key=by_class.__getitem__)
+            row |= {"says": best, "probability": by_class[best]}
+            row["unsure"] = by_class[best] < predictions.unsure_below
+        elif predictions.task == "multilabel":
+            row["says"] = " ".join(name for name, p in by_class.items() if p >= 0.5)
+        rows.append(row | {f"p({n})" if predictions.task != "regress" else n: v for n, v in by_class.items()})
+    return rows
+
+
+def write_predictions(folder: Path, predictions: Predictions) -> None:
+    """Write predictions.csv and predictions.json; a cell that a spreadsheet would run as a formula is quoted."""
+    rows = as_rows(predictions)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if rows:
+        writer.writerow(_harmless(name) for name in rows[0])
+        writer.writerows([_harmless(value) for value in row.values()] for row in rows)
+    write_text(folder / "predictions.csv", text.getvalue())
+    facts = {"task": predictions.task, "classes": list(predictions.classes), "temperature": predictions.temperature,
+             "unsure_below": predictions.unsure_below, "predictions": rows}  # fmt: skip
+    write_json(folder / "predictions.json", plain(facts))
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,72 @@
+"""`convscope scan`: what is in a folder or table of pictures, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from convscope.cli.screen import percent, progress, say, say_json, table
+from convscope.records.audit import Audit
+
+
+def scan(
+    data: Path,
+    *,
+    task: Literal["auto", "classify", "multilabel", "regress"] = "auto",
+    image_size: int = 224,
+    report: Path | None = None,
+    json: bool = False,
+    strict: bool = False,
+) -> int:
+    """Look at every picture once; nothing on disk is changed.
+
+    Args:
+        data: a folder of class folders, a folder with train/ val/ test/, or a table (CSV, TSV) with paths and labels.
+        task: what the labels mean; auto takes what the data itself says.
+        image_size: the planned network input in pixels; smaller pictures are counted.
+        report: also write a page (HTML) with the pictures behind each finding.
+        json: print JSON instead of tables.
+        strict: leave with exit code 2 when something must be fixed.
+    """
+    from convscope.actions.scan import scan as look_at
+
+    with progress() as listen:
+        audit = look_at(data, task=None if task == "auto" else task, image_size=image_size, report=report,
+                        progress=listen)  # fmt: skip
+    if json:
+        say_json(audit.as_dict())
+    else:
+        show_audit(audit)
+        if report is not None:
+            say(f"Report: {report}")
+    return 2 if strict and any(f.urgency == "must fix" for f in audit.findings) else 0
+
+
+def show_audit(audit: Audit) -> None:
+    """Print a scan as tables and plain words."""
+    say(f"{audit.data}: {audit.n} pictures, {audit.bytes / 1e6:.3g} MB, read as {audit.source}")
+    total = sum(audit.classes.values())
+    if audit.classes:
+        rows = [(name, count, percent(count / total)) for name, count in list(audit.classes.items())[:20]]
+        table("\nClasses", ("class", "pictures", "share"), rows, right=(1, 2))
+        if len(audit.classes) > 20:
+            say(f"... and {len(audit.classes) - 20} more classes")
+    kinds = ", ".join(f"{name} {count}" for name, count in audit.kinds.items())
+    say(f"\nKinds: {kinds}")
+    say("Names: " + ", ".join(f"{name or 'no extension'} {count}" for name, count in audit.extensions.items()))
+    if audit.findings:
+        rows = [(f.urgency, f.title, f.count, f"{f.what} {_shown(f.pictures)}".strip(), f.does) for f in audit.findings]
+        table("\nFindings", ("", "finding", "pictures", "what was found", "what convscope does"), rows, right=(2,))
+    else:
+        say("\nNothing to fix, nothing to look at.")
+    say()
+    for bold, detail in audit.summary:
+        say(bold, bold=True)
+        say(detail)
+
+
+def _shown(pictures: tuple[tuple[str, ...], ...], most: int = 3) -> str:
+    """The first few names behind a finding."""
+    groups = [" = ".join(group) for group in pictures[:most]]
+    more = f" and {len(pictures) - most} more" if len(pictures) > most else ""
+    return f"({'; '.join(groups)}{more})" if groups else ""

@@ -1,0 +1,122 @@
+"""`convscope evaluate`, `predict` and `report`: what a trained network is worth and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convscope.cli.screen import number, percent, progress, say, say_json, table
+from convscope.records.prediction import Predictions, Scored, Scores
+
+SHARES = {"mean_absolute_error", "rmse", "r2", "mean_squared_error", "brier"}
+
+
+def evaluate(run: str, data: str | None = None, *, json: bool = False) -> None:
+    """Say how right a trained network is.
+
+    Args:
+        run: a run folder, a name below runs/, or `last`.
+        data: pictures with labels; without it the run's own test pictures (validation where there are none).
+        json: print JSON instead of tables.
+    """
+    from convscope.actions.run import open_run
+
+    with progress() as listen:
+        scores = open_run(run).evaluate(data, progress=listen)
+    if json:
+        say_json(scores.as_dict())
+    else:
+        show_scores(scores)
+
+
+def predict(
+    run: str,
+    files: list[Path],
+    /,
+    *,
+    out: Path | None = None,
+    json: bool = False,
+    native_size: bool = False,
+) -> None:
+    """Say what a trained network sees in pictures; probabilities are calibrated on the validation pictures.
+
+    Args:
+        run: a run folder, a name below runs/, `last`, or a bundle folder.
+        files: pictures, or folders of pictures.
+        out: a folder for predictions.csv and predictions.json; without it only the screen.
+        json: print JSON instead of a table.
+        native_size: give each picture at its own size (networks that end in global pooling only).
+    """
+    from convscope.actions.predict import as_rows, predict_files, write_predictions
+
+    with progress() as listen:
+        predictions = predict_files(run, files, native_size=native_size, progress=listen)
+    if out is not None:
+        write_predictions(out, predictions)
+    if json:
+        say_json(as_rows(predictions))
+        return
+    show_predictions(predictions)
+    if out is not None:
+        say(f"Wrote {out / 'predictions.csv'} and {out / 'predictions.json'}")
+
+
+def report(run: str, *, out: Path | None = None) -> None:
+    """Write the report of a run as one HTML file that needs nothing else.
+
+    Args:
+        run: a run folder, a name below runs/, or `last`.
+        out: where to write it; default report.html in the run folder.
+    """
+    from convscope.actions.run import open_run
+
+    with progress() as listen:
+        page = open_run(run).report(out=out, progress=listen)
+    say(f"Report: {page}")
+
+
+def show_predictions(predictions: Predictions, most: int = 50) -> None:
+    """Print the first predictions as a table."""
+    from convscope.actions.predict import as_rows
+
+    rows = as_rows(predictions)
+    columns = list(rows[0]) if rows else []
+    shown = [[_cell(row[c]) for c in columns] for row in rows[:most]]
+    table("Predictions", columns, shown, right=tuple(range(2, len(columns))))
+    if len(rows) > most:
+        say(f"... and {len(rows) - most} more; --out FOLDER writes all")
+    unsure = sum(bool(row.get("unsure")) for row in rows)
+    if unsure:
+        say(
+            f"{unsure} of {len(rows)} are unsure: below {percent(predictions.unsure_below)}, by the validation pictures"
+        )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _scored(name: str, scored: Scored) -> tuple[str, str, str]:
+    show = number if name in SHARES else percent
+    interval = "" if scored.low is None else f"{show(scored.low)} to {show(scored.high)}"
+    return name.replace("_", " "), show(scored.value), interval
+
+
+def show_scores(scores: Scores) -> None:
+    """Print scores with their intervals, and how each class fares."""
+    rows = [_scored(name, scored) for name, scored in scores.values.items()]
+    table(f"Scores on {scores.n} pictures", ("", "value", "95 % interval"), rows, right=(1,))
+    if scores.majority is not None:
+        majority = percent(scores.majority) if scores.headline not in SHARES else number(scores.majority)
+        say(f"Always saying the most frequent answer scores {majority} on {scores.headline.replace('_', ' ')}.")
+    if scores.per_class:
+        names = [
+            n for n in ("precision", "recall", "f1", "roc_auc", "support") if n in next(iter(scores.per_class.values()))
+        ]
+        body = [
+            (name, *(f"{facts[n]:.0f}" if n == "support" else percent(facts.get(n)) for n in names))
+            for name, facts in list(scores.per_class.items())[:20]
+        ]
+        heads = ("class", *(n.replace("_", " ") for n in names))
+        table("\nBy class", heads, body, right=tuple(range(1, len(heads))))
