@@ -59,7 +59,9 @@ class Plan(BaseModel):
     reduced_decoding: bool = _option(
         "data", True, "Decode large JPEGs at a reduced size (up to 1/255 off on average, several times faster)."
     )
-    cache_mb: int = _option("data", 1024, "At most this many megabytes for decoded pictures; 0 for none.", ge=0)
+    cache_mb: int | None = _option(
+        "data", None, "Memory for decoded pictures in MB; 0 for none; unset takes a quarter of what is free.", ge=0
+    )
     workers: int = _option("data", 0, "Threads that decode pictures; 0 for one per processor.", ge=0, le=256)
 
     # network
@@ -70,17 +72,22 @@ class Plan(BaseModel):
     l1: float = _option("network", 0.0, "L1 penalty on the weights that convscope adds.", ge=0)
     l2: float = _option("network", 0.0, "L2 penalty on the weights that convscope adds.", ge=0)
     filters: tuple[int, ...] = _option("network", (32, 64, 128), "simple-cnn: filters of each block.", min_length=1)
+    convs_per_block: int = _option("network", 1, "simple-cnn: convolutions before each pooling.", ge=1, le=8)
     kernel_size: int = _option("network", 3, "simple-cnn: side of the kernels in pixels.", ge=1, le=31)
-    strides: int = _option("network", 1, "simple-cnn: step of the kernels in pixels.", ge=1, le=8)
+    stride: int = _option("network", 1, "simple-cnn: step of each block's first convolution in pixels.", ge=1, le=8)
     padding: Literal["same", "valid"] = _option("network", "same", "simple-cnn: what happens at the border.")
     activation: str = _option("network", "relu", "simple-cnn: any Keras activation (relu, sigmoid, tanh, gelu ...).")
-    initializer: str = _option(
-        "network", "he_normal", "simple-cnn: any Keras initializer (he_normal, glorot_uniform = Xavier ...)."
+    initializer: Literal["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"] = _option(
+        "network", "he_normal", "simple-cnn: how kernels are drawn; glorot is also called Xavier."
     )
-    pooling: Literal["max", "average", "none"] = _option("network", "max", "simple-cnn: pooling after each block.")
-    pool_size: int = _option("network", 2, "simple-cnn: side of the pooling window in pixels.", ge=1, le=8)
+    pooling: Literal["max", "average"] = _option("network", "max", "simple-cnn: pooling after each block.")
+    pool_size: int = _option("network", 2, "simple-cnn: side of the pooling window in pixels; 1 for none.", ge=1, le=8)
     batch_norm: bool = _option("network", True, "simple-cnn: batch normalisation after each convolution.")
-    dense_units: tuple[int, ...] = _option("network", (), "simple-cnn: units of dense layers before the last one.")
+    conv_dropout: float = _option("network", 0.0, "simple-cnn: share of maps dropped after each block.", ge=0, lt=1)
+    cnn_head: Literal["average", "flatten"] = _option(
+        "network", "average", "simple-cnn: average takes pictures of any size, flatten keeps places."
+    )
+    dense: tuple[int, ...] = _option("network", (), "simple-cnn: widths of hidden dense layers before the last.")
 
     # training
     epochs: int = _option("training", 20, "Passes in which the network (or its last stages) is trained.", ge=0)
@@ -154,7 +161,7 @@ class Plan(BaseModel):
             raise PlanError(f"expected image_size between 1 and 16384 pixels, got {value}")
         return value
 
-    @field_validator("filters", "dense_units")
+    @field_validator("filters", "dense")
     @classmethod
     def _positive_units(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(units < 1 for units in value):
@@ -198,6 +205,14 @@ class Plan(BaseModel):
         if isinstance(self.image_size, int):
             return self.image_size, self.image_size
         return self.image_size
+
+    def simple_cnn_options(self) -> dict[str, Any]:
+        """The fields that `SimpleCnnOptions.from_dict` takes."""
+        names = (
+            "filters convs_per_block kernel_size stride padding initializer activation pooling pool_size batch_norm "
+            "conv_dropout dense"
+        )
+        return {"head": self.cnn_head, **{name: getattr(self, name) for name in names.split()}}
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Self:

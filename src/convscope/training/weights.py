@@ -1,0 +1,36 @@
+"""A model's and an optimizer's variables to NumPy and back, in the order Keras made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from convscope.backend.tensors import to_numpy
+from convscope.errors import RunError
+
+
+def read_variables(variables: Sequence[Any]) -> list[np.ndarray]:
+    """Copies of the values, which further training leaves alone."""
+    return [np.array(to_numpy(v.value)) for v in variables]
+
+
+def write_variables(variables: Sequence[Any], values: Sequence[np.ndarray], what: str) -> None:
+    """Set all values.
+
+    Raises:
+        RunError: another number or shape of variables; nothing is set then.
+    """
+    if len(variables) != len(values):
+        raise RunError(
+            f"expected {len(variables)} arrays for the {what}, got {len(values)}; the network is another one"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        if tuple(variable.shape) != np.shape(value):
+            raise RunError(
+                f"expected shape {tuple(variable.shape)} for {variable.path} of the {what}, got {np.shape(value)}; "
+                "the network is another one"
+            )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
