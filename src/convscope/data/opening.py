@@ -1,0 +1,93 @@
+"""The one door to all kinds of data: `read_data` tells them apart and calls the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.data.arrays import PixelRange, read_arrays
+from convscope.data.columns import Columns
+from convscope.data.folder import Layout, read_folder
+from convscope.data.foreign import DEFAULT_BUDGET_BYTES, foreign_kind, read_foreign
+from convscope.data.formats import has_picture_suffix
+from convscope.data.loose import read_pictures
+from convscope.data.naming import shown
+from convscope.data.table import read_table
+from convscope.errors import DataError, DataNotFoundError
+from convscope.records.samples import Samples, Task
+
+_TABLES = (".csv", ".tsv", ".txt", ".tab")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read data where it does not say so itself; each field concerns one kind of data.
+
+    Attributes:
+        layout: folders: "auto", "classes" or "splits"; see `folder.read_folder`.
+        columns: tables: which column is what.
+        root: tables: the folder that paths are relative to; the table's own by default.
+        classes: arrays and other libraries' data sets: class names in index order.
+        pixels: the same: the values of black and white, (0, 1) for instance; None takes arrays as they are.
+        budget_bytes: other libraries' data sets: memory for those that can't be read by index.
+    """
+
+    layout: Layout = "auto"
+    columns: Columns = field(default_factory=Columns)
+    root: str | Path | None = None
+    classes: Sequence[str] | None = None
+    pixels: PixelRange | None = None
+    budget_bytes: int = DEFAULT_BUDGET_BYTES
+
+
+def read_data(data: Any, *, task: Task | None = None, reading: Reading | None = None) -> Samples:
+    """Read data for training, evaluation or a scan; no picture file is opened.
+
+    Args:
+        data: a folder, a table file (.csv, .tsv, .txt), (x, y) arrays, a tf.data.Dataset, a keras.utils.PyDataset, a
+            grain or torch data set, or Samples (returned as they are).
+        task: what the truths mean, where that can't be told; see the readers.
+        reading: further options, see `Reading`.
+
+    Raises:
+        DataNotFoundError: a path that does not exist or may not be read.
+        DataError: anything else that can't be used; the message says what was expected.
+    """
+    how = reading or Reading()
+    if isinstance(data, Samples):
+        return data
+    if isinstance(data, str | Path):
+        return _from_path(Path(data), task, how)
+    if foreign_kind(data):
+        return read_foreign(data, task=task, classes=how.classes, pixels=how.pixels, budget_bytes=how.budget_bytes)
+    if isinstance(data, np.ndarray):
+        return read_arrays(data, None, task=task, classes=how.classes, pixels=how.pixels)
+    if isinstance(data, tuple | list) and data and all(isinstance(p, str | Path) for p in data):
+        return read_pictures(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return read_arrays(data[0], data[1], task=task, classes=how.classes, pixels=how.pixels)
+    raise DataError(
+        "expected a folder, a table, (x, y) arrays, or a data set of tf.data, Keras, grain or torch, "
+        f"got {type(data).__name__}"
+    )
+
+
+def _from_path(path: Path, task: Task | None, how: Reading) -> Samples:
+    where = shown(str(path))
+    if path.is_dir():
+        if task not in (None, "classify"):
+            raise DataError(
+                f"{where}: a folder of class folders is for task classify, got {task}; give a table instead"
+            )
+        return read_folder(path, layout=how.layout)
+    if not path.exists():
+        raise DataNotFoundError(f"{where}: expected a folder or a table, found nothing there; check the path")
+    if path.suffix.lower() in _TABLES:
+        return read_table(path, columns=how.columns, task=task, root=how.root)
+    if has_picture_suffix(path.name):
+        raise DataError(f"{where}: expected a folder or a table, got one picture; give the folder that holds its class")
+    raise DataError(f"{where}: expected a folder or a table ({', '.join(_TABLES)}), got a {path.suffix or 'file'}")
