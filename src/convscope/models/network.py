@@ -49,7 +49,7 @@ class Network:
         pooled_layer: name of the layer whose output the head reads, (n, features).
         stages: layers of the backbone that hold weights, grouped from input to output.
         preprocess: the frame it was built for.
-        native_size_ok: whether it takes pictures of other sizes (it ends in global pooling).
+        native_size_ok: whether it takes pictures of other sizes (it ends in global pooling, and its branches fit).
         pretrained: where its weights came from, in words; "" when drawn at random.
         head: names of the layers after `pooled_layer`.
     """
@@ -96,7 +96,8 @@ def build_network(
         weights: "imagenet", "none", or the path of a file of weights. simple-cnn has no "imagenet": random instead.
         download: fetch missing weights from Keras' own addresses.
         dropout: share of features dropped before the last layer, 0..1.
-        l1, l2: penalty of every kernel.
+        l1: penalty on the absolute value of every kernel weight.
+        l2: penalty on its square.
         options: for simple-cnn only.
         seed: of everything drawn at random.
 
@@ -106,7 +107,8 @@ def build_network(
         PlanError: options that can't work.
     """
     entry = MODELS.get(name)
-    hw = tuple(input_hw) if input_hw is not None else entry.default_hw
+    height, width = input_hw if input_hw is not None else entry.default_hw
+    hw = (height, width)
     _check(entry.name, (outputs, dropout, l1, l2), hw=hw, minimum=entry.minimum_px, channels=channels)
     if options is not None and entry.name != "simple-cnn":
         raise PlanError(f"expected options of simple-cnn only with simple-cnn, got them with {entry.name}")
@@ -126,7 +128,9 @@ def build_network(
     return entry.load_builder()(wanted)
 
 
-def _check(name: str, numbers: tuple[int, float, float, float], *, hw: tuple, minimum: int, channels: int) -> None:
+def _check(
+    name: str, numbers: tuple[int, float, float, float], *, hw: tuple[int, int], minimum: int, channels: int
+) -> None:
     outputs, dropout, l1, l2 = numbers
     if outputs < 1:
         raise PlanError(f"expected at least 1 output, got {outputs}")
@@ -134,8 +138,8 @@ def _check(name: str, numbers: tuple[int, float, float, float], *, hw: tuple, mi
         raise PlanError(f"expected dropout in 0..1, below 1, got {dropout}")
     if l1 < 0 or l2 < 0:
         raise PlanError(f"expected l1 and l2 of at least 0, got {l1} and {l2}")
-    if len(hw) != 2 or min(hw) < minimum:
-        raise PlanError(f"expected pictures of at least {minimum}x{minimum} pixels for {name}, got {hw[0]}x{hw[-1]}")
+    if min(hw) < minimum:
+        raise PlanError(f"expected pictures of at least {minimum}x{minimum} pixels for {name}, got {hw[0]}x{hw[1]}")
     if channels not in (1, 3):
         raise PlanError(f"expected 1 (grey) or 3 (RGB) channels, got {channels}")
 
@@ -178,10 +182,12 @@ def any_size(network: Network) -> Any:
     """The same model for pictures of any size, layers shared: (n, any h, any w, channels) -> (n, outputs).
 
     Raises:
-        ModelError: the network does not end in global pooling.
+        ModelError: the network takes one size only.
     """
     if not network.native_size_ok:
-        raise ModelError(f"expected a network that ends in global pooling, got {network.name} that does not")
+        raise ModelError(
+            f"expected a network that takes pictures of any size, {network.name} takes {network.preprocess.size} only"
+        )
     pixels = keras.Input((None, None, network.preprocess.channels), name="pixels_any_size")
     return keras.models.clone_model(network.model, input_tensors=pixels, clone_function=lambda layer: layer)
 

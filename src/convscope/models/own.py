@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from convscope.backend.selection import load_keras
@@ -70,15 +71,16 @@ def build_lite0(wanted: Wanted) -> Network:
 def _fill_lite0(model: Any, wanted: Wanted) -> str:
     if wanted.weights == "none":
         return ""
-    path = lite0_weights() if wanted.weights == "imagenet" else existing_file(wanted.weights_file, wanted.name)
+    named = wanted.weights_file
+    path = lite0_weights() if named is None else existing_file(named, wanted.name)
     if path.suffix == ".pth":
         _set_published(model, path)
     else:
         load_weights(model, path)
-    return "ImageNet" if wanted.weights == "imagenet" else str(path)
+    return "ImageNet" if named is None else str(path)
 
 
-def _set_published(model: Any, path: Any) -> None:
+def _set_published(model: Any, path: Path) -> None:
     for name, values in lite0_layer_weights(read_torch_file(path)).items():
         layer = model.get_layer(name)
         if [tuple(w.shape) for w in layer.weights] == [v.shape for v in values]:

@@ -34,7 +34,8 @@ class SimpleCnnOptions:
         kernel_size: side of each kernel in pixels.
         stride: step of the first convolution of each block in pixels.
         padding: "same" or "valid", for convolutions.
-        initializer: "he_normal", "he_uniform" (He et al. 2015), "glorot_normal" or "glorot_uniform" (Glorot, Bengio 2010).
+        initializer: "he_normal", "he_uniform" (He et al. 2015), "glorot_normal" or "glorot_uniform"
+            (Glorot, Bengio 2010).
         activation: any name of keras.activations that works value by value.
         pooling: "max" or "average"; pool_size its side in pixels, 1 for none.
         batch_norm: normalise after each convolution, before its activation.
@@ -83,7 +84,8 @@ class SimpleCnnOptions:
         for name in facts:
             if name not in known:
                 raise PlanError(f"unknown option {name!r} of simple-cnn; {nearest(name, known)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+        return cls(**values)
 
 
 def _initializer(options: SimpleCnnOptions, seeds: Iterator[int]) -> Any:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from convscope.models.parts import POOLED
+from convscope.models.scaling import RGB_TO_BGR
 
 
 def stages_of(model: Any, pattern: str) -> list[list[str]]:
@@ -14,7 +15,7 @@ def stages_of(model: Any, pattern: str) -> list[list[str]]:
     Args:
         model: flat functional model with a layer `pooled`.
         pattern: regular expression; its first group is the name of the stage. A layer that does not match joins the
-            stage before it; a stage without weights joins the one after it.
+            stage before it. The frozen colour swap belongs to no stage.
     """
     groups: dict[str, list[str]] = {}
     key = ""
@@ -23,6 +24,6 @@ def stages_of(model: Any, pattern: str) -> list[list[str]]:
             break
         match = re.search(pattern, layer.name)
         key = match.group(1) if match else key
-        if layer.weights:
+        if layer.weights and layer.name != RGB_TO_BGR:
             groups.setdefault(key, []).append(layer.name)
     return list(groups.values())

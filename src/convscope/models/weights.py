@@ -21,12 +21,12 @@ class KerasWeights:
 
     Attributes:
         url: where Keras itself takes it from; its last part is the file's name in the cache.
-        md5: as Keras states it; "" where Keras states none.
+        digest: MD5 (32 hexadecimal digits) or SHA-256 (64) as Keras states it; "" where Keras states none.
         cached_as: the file's name in Keras' cache, where it differs from the URL's last part.
     """
 
     url: str
-    md5: str = ""
+    digest: str = ""
     cached_as: str = ""
 
     @property
@@ -101,8 +101,8 @@ def keras_weights(network: str, source: KerasWeights, *, download: bool) -> Path
                 "use --download to fetch it, --weights FILE for a copy of it, or --weights none"
             )
         _fetch(source, path)
-    if source.md5:
-        check_digest(path, "md5", source.md5)
+    if source.digest:
+        check_digest(path, "md5" if len(source.digest) == 32 else "sha256", source.digest)
     return path
 
 
@@ -116,7 +116,7 @@ def _fetch(source: KerasWeights, path: Path) -> None:
             source.url,
             cache_dir=str(path.parent.parent),
             cache_subdir="models",
-            file_hash=source.md5 or None,
+            file_hash=source.digest or None,
         )
     except (OSError, ValueError) as error:
         path.unlink(missing_ok=True)
