@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from convscope.data.opening import read_data
+from convscope.data.hashing import identical_pictures
+from convscope.data.opening import Reading, read_data
 from convscope.data.split import split_samples
-from convscope.errors import DataError, RunError
+from convscope.errors import DataError, PlanError, RunError
 from convscope.files.atomic import write_json
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples, Split
@@ -56,25 +57,50 @@ class Parts:
         return f"{name}, {len(self.samples)} pictures"
 
 
-def open_samples(data: Any, plan: Plan) -> Samples:
-    """Read data of any accepted kind; Samples pass through."""
-    if isinstance(data, Samples):
-        return data
-    return read_data(data, task=None if plan.task == "auto" else plan.task)
+def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
+    """Read data of any accepted kind; Samples pass through.
+
+    Args:
+        data: see `convscope.train`.
+        plan: its task and value range are heard.
+        own: the user's own model, whose loss may say the task, and which takes arrays exactly as they are.
+    """
+    task = None if plan.task == "auto" else plan.task
+    if isinstance(data, str | Path | Samples):
+        return read_data(data, task=task)
+    if own is None:
+        samples = read_data(data, task=task, reading=Reading(pixels=plan.value_range))
+        _refuse_unknown_range(samples, plan)
+        return samples
+    from convscope.actions.network import own_task
+
+    return read_data(data, task=own_task(own, plan))
+
+
+def _refuse_unknown_range(samples: Samples, plan: Plan) -> None:
+    """Networks of the catalogue take pixels 0..255; float arrays must say what their numbers mean."""
+    first = samples.pictures.read(0, 3).values
+    if plan.value_range is None and first.dtype.kind == "f" and float(first.max()) <= 2.0:
+        raise PlanError(
+            f"expected pixels 0..255, the first array holds {first.min():.3g}..{first.max():.3g}; "
+            "say what they mean, e.g. Plan(value_range=(0, 1))"
+        )
 
 
 def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Parts:
-    """Split samples as the plan says; needs at least one picture to train and one to validate on."""
-    split = split_samples(
-        samples, val_share=plan.val_share, test_share=plan.test_share, seed=plan.seed, progress=progress
-    )
-    parts = Parts(samples, split, data_sha256(samples))
+    """Split samples as the plan says; identical pictures stay on one side.
+
+    Raises:
+        DataError: nothing to train or to validate on.
+    """
+    same = identical_pictures(samples, progress=progress)
+    split = split_samples(samples, val_share=plan.val_share, test_share=plan.test_share, seed=plan.seed, same=same)
     if not len(split.train) or not len(split.val):
         raise DataError(
             f"expected pictures for training and for validation, got {len(split.train)} and {len(split.val)} of "
             f"{len(samples)}; add pictures or change val_share and test_share"
         )
-    return parts
+    return Parts(samples, split, data_sha256(samples))
 
 
 def data_sha256(samples: Samples) -> str:

@@ -69,7 +69,7 @@ def predict_samples(
     if not len(indices):
         reasons = "; ".join(f"{s.key}: {s.reason}" for s in loader.set_aside[:3])
         raise DataError(f"expected at least one readable picture, found none ({reasons}); run `convscope scan`")
-    return decode(opened, card, outputs, samples.subset(indices))
+    return decode(card, outputs, samples.subset(indices))
 
 
 def known_card(opened: Opened) -> Card:
@@ -102,12 +102,13 @@ def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> t
     return np.concatenate(outputs), np.concatenate(indices)
 
 
-def decode(opened: Opened, card: Card, outputs: np.ndarray, samples: Samples) -> Predictions:
+def decode(card: Card, outputs: np.ndarray, samples: Samples) -> Predictions:
     """Raw outputs to calibrated predictions with names and truth."""
-    from convscope.tasks.outputs import read_head
+    from convscope.tasks.outputs import Head
     from convscope.tasks.rules import TASKS
 
-    head = read_head(opened.model, card.task, card.classes)
+    encoding = "values" if card.task != "classify" else "one-hot"
+    head = Head(card.task, card.classes, outputs.shape[1], card.output_kind, encoding)
     found = TASKS[card.task].predictions(outputs, head, tuple(samples.pictures.keys), samples.truth)
     if card.task == "classify" and card.temperature != 1:
         found = replace(found, scores=apply_temperature(found.scores, card.temperature))

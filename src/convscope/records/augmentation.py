@@ -6,6 +6,24 @@ from dataclasses import asdict, dataclass, fields
 
 from convscope.errors import PlanError
 
+# Operations of RandAugment in the order of their numbers, which the drawn parameters carry. Of the paper's fourteen
+# only "equalize" is missing: it is no function of a few numbers per picture.
+RAND_AUGMENT_OPS = (
+    "identity",
+    "rotate",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "brightness",
+    "contrast",
+    "saturation",
+    "sharpness",
+    "autocontrast",
+    "posterize",
+    "solarize",
+)
+
 
 @dataclass(frozen=True)
 class Augmentation:

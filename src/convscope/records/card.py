@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from convscope.records.geometry import Preprocess
 from convscope.records.provenance import Provenance
@@ -17,6 +17,7 @@ class Card:
     Attributes:
         task, classes: as in Samples.
         preprocess: how pictures become network input.
+        output_kind: what the outputs are: "probabilities", "logits" or "values".
         network: catalogue name ("efficientnet-lite0") or "user's own model".
         temperature: divides the logits before the softmax (Guo et al. 2017); 1 for none.
         unsure_below: a top probability below this is reported as unsure.
@@ -29,6 +30,7 @@ class Card:
     classes: tuple[str, ...]
     preprocess: Preprocess
     network: str
+    output_kind: Literal["probabilities", "logits", "values"] = "probabilities"
     temperature: float = 1.0
     unsure_below: float = 0.0
     feature_layer: str = ""

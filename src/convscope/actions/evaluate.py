@@ -1,0 +1,89 @@
+"""`convscope evaluate`: how right a trained network is, on its own kept-back pictures or on new ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.dataset import Parts, read_split
+from convscope.actions.predict import known_card, predict_samples
+from convscope.actions.run import Run
+from convscope.data.opening import read_data
+from convscope.errors import DataError, RunError
+from convscope.metrics.score import score_predictions
+from convscope.records.prediction import Predictions, Scores
+from convscope.records.progress import Progress, silent
+from convscope.records.samples import Samples
+
+
+def evaluate_run(run: Run, data: Any = None, *, progress: Progress = silent) -> Scores:
+    """Score the run's model.
+
+    Args:
+        run: a finished run.
+        data: pictures with labels of the same classes; None for the pictures that the run kept back.
+        progress: told how far it is.
+
+    Raises:
+        DataError: other classes than the model knows.
+        RunError: the run's own data is not where it was.
+    """
+    if data is None and not _data_path(run):
+        return run.scores  # arrays are gone with their process; the scores of the end of training stand
+    samples = kept_back(run) if data is None else read_data(data, task=known_card(run.opened).task)
+    return score_predictions(predictions_for(run, samples, progress=progress))
+
+
+def predictions_for(run: Run, samples: Samples, *, progress: Progress = silent) -> Predictions:
+    """Calibrated predictions for samples with truth, classes matched by name."""
+    card = known_card(run.opened)
+    return predict_samples(run.opened, _matched(samples, card.classes), progress=progress)
+
+
+def parts_of(run: Run) -> Parts:
+    """The run's data with its split, opened again from where it lay.
+
+    Raises:
+        RunError: it was trained on arrays, or the data changed.
+    """
+    path = _data_path(run)
+    if path is None:
+        raise RunError(f"{run.path}: expected a run on files, it was trained on arrays; give the data again")
+    task = run.events[0].get("task")
+    return read_split(run.path, read_data(Path(path), task=task))
+
+
+def kept_back(run: Run) -> Samples:
+    """The run's test pictures, or its validation pictures where it has no test part."""
+    return parts_of(run).kept_back[1]
+
+
+def _data_path(run: Run) -> str | None:
+    start = next((e for e in run.events if e["event"] == "start"), {})
+    path = start.get("data_path")
+    return str(path) if path else None
+
+
+def _matched(samples: Samples, classes: tuple[str, ...]) -> Samples:
+    """The same samples with the model's class order.
+
+    Raises:
+        DataError: a class that the model does not know.
+    """
+    if samples.classes == classes or samples.truth is None:
+        return samples
+    unknown = [name for name in samples.classes if name not in classes]
+    if unknown:
+        raise DataError(
+            f"expected the classes {', '.join(classes[:8])}, found {', '.join(unknown[:5])}; "
+            "rename the folders, or leave them out"
+        )
+    place = np.array([classes.index(name) for name in samples.classes])
+    if samples.task == "classify":
+        return replace(samples, truth=place[samples.truth], classes=classes)
+    truth = np.zeros((len(samples), len(classes)), np.float32)
+    truth[:, place] = samples.truth
+    return replace(samples, truth=truth, classes=classes)

@@ -1,0 +1,137 @@
+"""`convscope train`: from pictures to a run folder with a trained, calibrated, scored and saved network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from convscope.actions.dataset import Parts, divide, open_samples, write_split
+from convscope.actions.finish import finish
+from convscope.actions.opening import RUNS, open_any
+from convscope.actions.provenance import begin_facts
+from convscope.actions.run import PLAN, Run
+from convscope.errors import ModelError, PlanError, RunError
+from convscope.files.atomic import sweep_temporary, write_text
+from convscope.files.journal import JOURNAL, JournalFile
+from convscope.files.lock import FolderLock
+from convscope.records.progress import Progress, silent
+from convscope.training.plan import Plan
+
+
+def train(
+    data: Any,
+    *,
+    model: Any = None,
+    plan: Plan | None = None,
+    out: str | Path | None = None,
+    name: str = "",
+    notes: Sequence[str] = (),
+    continue_from: str | Path | None = None,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
+) -> Run:
+    """Train a network on pictures.
+
+    Args:
+        data: a folder of class folders (or train/ val/ test/), a table, (x, y) arrays, a tf.data.Dataset, a
+            keras.utils.PyDataset, a grain or torch data set, or Samples.
+        model: a catalogue name, or one's own keras.Model: trained as it is; when it is compiled, its optimizer, loss
+            and metrics are kept and the labels are encoded for that loss.
+        plan: every other choice; `Plan()` when left out.
+        out: the run folder; it must not hold a run. Default: runs/DATA-DATE-TIME.
+        name: name of the data for the default folder and the report.
+        notes: words that must stand in the report (licence, the rule of the labels).
+        continue_from: begin with the weights of this run or bundle (new data, same classes).
+        callbacks: further Keras callbacks.
+        progress: told about every long step.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DataError, PlanError, ModelError, WeightsNotFoundError: what can't work, before anything is trained.
+        TrainingStopped: Ctrl-C or a termination request; a checkpoint was written.
+    """
+    plan, own = _choices(plan, model)
+    if plan.folds:
+        raise PlanError("expected folds = 0 for one run; for cross-validation call convscope.cross_validate")
+    samples = open_samples(data, plan, own)
+    folder = _new_folder(out, name or _name_of(data))
+    with FolderLock(folder):
+        sweep_temporary(folder)
+        parts = divide(samples, plan, progress=progress)
+        path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
+        start = {"data_path": path, "name": name or _name_of(data), "notes": list(notes)}
+        return train_parts(
+            Run(folder), parts, plan, own=own, start=start, continue_from=continue_from, callbacks=callbacks,
+            progress=progress,
+        )  # fmt: skip
+
+
+def train_parts(
+    run: Run,
+    parts: Parts,
+    plan: Plan,
+    *,
+    own: Any = None,
+    start: dict[str, Any],
+    continue_from: str | Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
+) -> Run:
+    """Train on data that is already divided; the caller holds the folder's lock."""
+    from convscope.actions.network import prepare
+    from convscope.training.fit import fit
+    from convscope.training.job import TrainingJob
+
+    prepared = prepare(plan, parts.samples, own)
+    if continue_from is not None:
+        _take_weights(prepared.model, continue_from)
+    job = TrainingJob(parts.train, parts.val, prepared.preprocess, plan, parts.sha256)
+    journal = JournalFile(run.path)
+    if not resume:
+        write_text(run.path / PLAN, plan.to_toml())
+        write_split(run.path, parts)
+        journal.write("start", **start, **begin_facts(parts, prepared, plan))
+        for note in prepared.notes:
+            journal.write("note", text=note)
+    fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=callbacks, progress=progress)
+    finish(run, parts, prepared, plan, progress=progress)
+    return run
+
+
+def _choices(plan: Plan | None, model: Any) -> tuple[Plan, Any]:
+    chosen = plan or Plan()
+    if model is None:
+        return chosen, None
+    if isinstance(model, str):
+        return chosen.with_changes({"model": model}), None
+    return chosen, model
+
+
+def _name_of(data: Any) -> str:
+    return Path(data).resolve().stem if isinstance(data, str | Path) else "arrays"
+
+
+def _new_folder(out: str | Path | None, name: str) -> Path:
+    if out is None:
+        return RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(out)
+    if (folder / JOURNAL).exists():
+        raise RunError(f"{folder}: a run is already there; go on with it by --resume {folder}, or choose another --out")
+    return folder
+
+
+def _take_weights(model: Any, source: str | Path) -> None:
+    """Give `model` the weights of an earlier run of the same network."""
+    old = open_any(source).model.get_weights()
+    new = model.get_weights()
+    if [w.shape for w in old] != [w.shape for w in new]:
+        raise ModelError(
+            f"{source}: expected the same network with as many classes, its weights have other shapes; "
+            "train anew, or give the same model and classes"
+        )
+    model.set_weights(old)
