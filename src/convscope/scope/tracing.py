@@ -1,0 +1,97 @@
+"""One abstract run of a model: its calls and what makes its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convscope.backend import gradients as engine
+from convscope.backend.selection import load_keras
+from convscope.scope.batches import Inputs, fixed_batch
+from convscope.scope.calls import Call, Head, Tracer, around_calls, tensors_in
+from convscope.scope.override import LOW, in_float32, overridden, without_hiding
+from convscope.scope.paths import operations_by_path
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A built model, its operations by path, and whether 16-bit layers compute in float32 while looked at."""
+
+    model: Any
+    by_path: dict[str, Any]
+    in_float32: bool
+
+    def changes(self, chosen: Sequence[str]) -> list[tuple[Any, str, Any]]:
+        """What is overridden on the layers during a run that looks at the `chosen` paths."""
+        hidden = without_hiding({"": self.model, **self.by_path}, chosen)
+        return hidden + (in_float32([self.model, *self.by_path.values()]) if self.in_float32 else [])
+
+    def frozen_state(self, variables: Sequence[Any], values: Sequence[Any]) -> Any:
+        """A scope in which the variables have these values and no update reaches the model."""
+        keras = load_keras()
+        scope = keras.StatelessScope()
+        for variable, value in zip(variables, values):
+            low = self.in_float32 and keras.backend.standardize_dtype(variable.dtype) in LOW
+            scope.add_update((variable, keras.ops.cast(value, "float32") if low else value))
+        return scope
+
+    def run(self, inputs: Any) -> Any:
+        """The model's outputs, as in inference."""
+        takes = getattr(self.model, "_call_has_training_arg", False)
+        return self.model(inputs, training=False) if takes else self.model(inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The calls of one run by name, in order, and the heads of its outputs."""
+
+    calls: dict[str, Call]
+    heads: tuple[Head, ...]
+
+    def names(self) -> list[str]:
+        """What can be chosen: call names, with ":0", ":1" where a call gives several tensors."""
+        names: list[str] = []
+        for call in self.calls.values():
+            parts = len(call.output_shapes)
+            names.extend([call.name] if parts == 1 else [f"{call.name}:{i}" for i in range(parts)])
+        return names
+
+
+def as_tensors(structure: Any) -> Any:
+    """Arrays of a nested structure as tensors of the back end."""
+    keras = load_keras()
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, structure)
+
+
+def built_subject(model: Any, given: Inputs, *, in_float32: bool) -> Subject:
+    """The model with its weights made where they did not exist yet, as a first call would; no value is touched."""
+    layers = [model, *operations_by_path(model).values()]
+    if not all(getattr(layer, "built", True) for layer in layers):
+        one = as_tensors(given.take(0, 1, fixed_batch(model) or 1))
+        with engine.random_state_kept(), load_keras().StatelessScope():
+            Subject(model, {}, False).run(one)
+    return Subject(model, operations_by_path(model), in_float32)
+
+
+def discover(subject: Subject, given: Inputs) -> Trace:
+    """Find the calls for inputs of this shape; shapes only, except on PyTorch, where one sample is really run."""
+    size = fixed_batch(subject.model) or 1
+    arguments = as_tensors(given.take(0, min(size, given.n), size))
+    variables = subject.model.variables
+    found: list[Trace] = []
+
+    def listen(values: list[Any], inputs: Any) -> None:
+        tracer = Tracer(tensors_in(inputs))
+        with (
+            overridden(subject.changes(list(subject.by_path))),
+            around_calls(subject.by_path, tracer.around),
+            subject.frozen_state(variables, values),
+        ):
+            outputs = subject.run(inputs)
+        calls = tracer.calls(size)
+        found.append(Trace({c.name: c for c in calls}, tuple(tracer.heads(tensors_in(outputs)))))
+
+    with engine.random_state_kept():
+        engine.run_abstractly(listen, variables, arguments)
+    return found[-1]
