@@ -18,6 +18,8 @@ _LAZY = {
     # what a person can ask for
     "scan": "convscope.actions.scan:scan",
     "train": "convscope.actions.train:train",
+    "cross_validate": "convscope.actions.folds:cross_validate",
+    "resume": "convscope.actions.resume:resume_run",
     "open": "convscope.actions.opening:open_any",
     "open_run": "convscope.actions.run:open_run",
     "list_models": "convscope.actions.catalogue:list_models",
@@ -36,13 +38,27 @@ _LAZY = {
     "ConvscopeError": "convscope.errors:ConvscopeError",
 }
 
-__all__ = ["__version__", *_LAZY]
+__all__ = [
+    "__version__",
+    # what a person can ask for
+    "scan", "train", "cross_validate", "resume", "open", "open_run", "list_models", "doctor",
+    # records that people make or get
+    "Plan", "Augmentation", "Preprocess", "Run",
+    # looking inside
+    "Scope",
+    # in one's own fit
+    "callbacks",
+    # the back end, and what can go wrong
+    "set_backend", "ConvscopeError",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from convscope.actions.catalogue import list_models
     from convscope.actions.doctor import examine as doctor
+    from convscope.actions.folds import cross_validate
     from convscope.actions.look import Scope
     from convscope.actions.opening import open_any as open
+    from convscope.actions.resume import resume_run as resume
     from convscope.actions.run import Run, open_run
     from convscope.actions.scan import scan
     from convscope.actions.train import train

@@ -73,6 +73,17 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in flat)
 
 
+def _reason(error: CycloptsError) -> str:
+    """The message; where our own check refused a value, ours and not the frames around it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConvscopeError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    words = str(error)
+    return words.rpartition("Value error, ")[2].partition(" [type=")[0] if "Value error, " in words else words
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, emoji=False)
@@ -91,16 +102,16 @@ def run(argv: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         if debug:
             raise
-        errors.print(f"convscope: {one_line(str(error))}")
+        errors.print(f"convscope: {one_line(_reason(error))}")
         return 2
     except ConvscopeError as error:
         if debug:
             raise
         errors.print(f"convscope: {one_line(str(error))}")
         return 2
-    except KeyboardInterrupt:
-        errors.print("convscope: stopped")
-        return 130
+    except KeyboardInterrupt as stop:
+        errors.print(f"convscope: {one_line(str(stop)) or 'stopped'}")
+        return int(getattr(stop, "exit_code", 130))  # a training run stops with a checkpoint and its own code
     except BrokenPipeError:  # the reader of a pipe has enough (`| head`)
         return 0
     except Exception as error:  # the last resort: a fault of ours is one line too

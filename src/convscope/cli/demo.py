@@ -39,9 +39,6 @@ def demo(which: Literal["cells"] = "cells", /, *, out: Path = Path("runs/demo-ce
         show_audit(audit)
         say()
         run = run_cells(out=out, progress=listen)
-        if run.stopped:
-            say(f"Stopped and saved. Go on with: convscope demo cells --again, or look at {run.path}")
-            return 130
         page = run.report(progress=listen)
     scores = run.scores
     show_scores(scores)

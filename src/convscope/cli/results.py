@@ -97,7 +97,8 @@ def _cell(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _scored(name: str, scored: Scored) -> tuple[str, str, str]:
+def scored_row(name: str, scored: Scored) -> tuple[str, str, str]:
+    """A metric as a row: its name, its value, its interval."""
     show = number if name in SHARES else percent
     interval = "" if scored.low is None else f"{show(scored.low)} to {show(scored.high)}"
     return name.replace("_", " "), show(scored.value), interval
@@ -105,7 +106,7 @@ def _scored(name: str, scored: Scored) -> tuple[str, str, str]:
 
 def show_scores(scores: Scores) -> None:
     """Print scores with their intervals, and how each class fares."""
-    rows = [_scored(name, scored) for name, scored in scores.values.items()]
+    rows = [scored_row(name, scored) for name, scored in scores.values.items()]
     table(f"Scores on {scores.n} pictures", ("", "value", "95 % interval"), rows, right=(1,))
     if scores.majority is not None:
         majority = percent(scores.majority) if scores.headline not in SHARES else number(scores.majority)

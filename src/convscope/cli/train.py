@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from convscope.cli.screen import progress, say, say_json
+from convscope.cli.screen import progress, say, say_json, table
 from convscope.errors import PlanError
+from convscope.records.progress import Progress
 from convscope.training.plan import Plan, template
 
 
@@ -52,12 +53,11 @@ def train(
             run = resume_run(resume, data=data, changes=_changes(options), progress=listen)
         elif data is None:
             raise PlanError("expected DATA, a folder or table of pictures; see convscope train --help")
+        elif (chosen := _plan(plan, options)).folds:
+            return _folds(data, chosen, out, listen)
         else:
-            run = train_on(data, plan=_plan(plan, options), out=out, continue_from=continue_from, progress=listen)
-        page = run.report(progress=listen) if report and not run.stopped else None
-    if run.stopped:
-        say(f"Stopped and saved. Go on with: convscope train --resume {run.path}", bold=True)
-        return 130
+            run = train_on(data, plan=chosen, out=out, continue_from=continue_from, progress=listen)
+        page = run.report(progress=listen) if report else None
     scores = run.scores
     if json:
         say_json({"run": str(run.path), **scores.as_dict()})
@@ -69,6 +69,18 @@ def train(
     say(f"\nRun: {run.path}")
     if page is not None:
         say(f"Report: {page}")
+    return 0
+
+
+def _folds(data: str, plan: Plan, out: Path | None, listen: Progress) -> int:
+    """Cross-validate and print the mean over the folds."""
+    from convscope.actions.folds import cross_validate
+    from convscope.cli.results import scored_row
+
+    found = cross_validate(data, plan=plan, out=out, progress=listen)
+    rows = [scored_row(name, scored) for name, scored in found.values.items()]
+    table(f"Mean over {len(found.runs)} folds", ("", "value", "95 % interval"), rows, right=(1,))
+    say(f"\nFolds: {found.path}")
     return 0
 
 

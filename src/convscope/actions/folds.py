@@ -1,0 +1,102 @@
+"""`convscope train --folds 5`: cross-validation, each picture tested once, mean and 95 % interval over the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.dataset import Parts, data_sha256, open_samples
+from convscope.actions.run import Run
+from convscope.actions.train import RUNS, train_parts
+from convscope.data.hashing import identical_pictures
+from convscope.data.split import fold_samples
+from convscope.errors import PlanError, RunError
+from convscope.files.atomic import write_json
+from convscope.files.journal import JOURNAL, plain
+from convscope.files.lock import FolderLock
+from convscope.metrics.intervals import fold_interval
+from convscope.records.prediction import Scored
+from convscope.records.progress import Progress, silent
+from convscope.training.plan import Plan
+
+FOLDS = "folds.json"
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """The folds of one plan.
+
+    Attributes:
+        path: the folder that holds them.
+        runs: one finished run per fold.
+        values: metric -> mean over the folds with its 95 % t interval.
+        headline: which metric counts most.
+    """
+
+    path: Path
+    runs: tuple[Run, ...]
+    values: dict[str, Scored]
+    headline: str
+
+
+def cross_validate(
+    data: Any,
+    *,
+    model: str | None = None,
+    plan: Plan | None = None,
+    out: str | Path | None = None,
+    name: str = "",
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> CrossValidation:
+    """Train once per fold; identical pictures and groups stay in one fold; a finished fold is not trained again.
+
+    Args:
+        data: as for `convscope.train`.
+        model: a catalogue name; None for the plan's.
+        plan: as for `convscope.train`; its `folds` says how many (2 or more).
+        out: the folder for the folds; default runs/NAME-folds.
+        name: of the data.
+        notes: words for the reports.
+        progress: told about every long step.
+
+    Raises:
+        PlanError: fewer than two folds. Everything that `convscope.train` raises.
+    """
+    chosen = (plan or Plan()).with_changes({"model": model} if model else {})
+    if chosen.folds < 2:
+        raise PlanError(f"expected at least 2 folds, got {chosen.folds}; set folds = 5 in the plan")
+    samples = open_samples(data, chosen)
+    label = name or (Path(data).resolve().stem if isinstance(data, str | Path) else "arrays")
+    folder = Path(out) if out is not None else RUNS / f"{label}-folds"
+    if (folder / JOURNAL).exists():
+        raise RunError(f"{folder}: a single run is already there; choose another --out")
+    same = identical_pictures(samples, progress=progress)
+    splits = fold_samples(samples, chosen.folds, seed=chosen.seed, val_share=chosen.val_share, same=same)
+    digest = data_sha256(samples)
+    path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
+    runs = []
+    with FolderLock(folder):
+        for number, split in enumerate(splits, start=1):
+            run = Run(folder / f"fold-{number}")
+            if run.stopped:
+                start = {"data_path": path, "name": f"{label}, fold {number}", "notes": list(notes)}
+                begun = any((run.path / "checkpoints").glob("epoch-*"))
+                train_parts(run, Parts(samples, split, digest), chosen, start=start, resume=begun, progress=progress)
+            runs.append(run)
+            progress("folds", number, len(splits))
+        return _over_folds(folder, tuple(runs))
+
+
+def _over_folds(folder: Path, runs: tuple[Run, ...]) -> CrossValidation:
+    scores = [run.scores for run in runs]
+    names = [n for n in scores[0].values if all(n in s.values for s in scores)]
+    values = {n: fold_interval([s.values[n].value for s in scores]) for n in names}
+    values = {n: v for n, v in values.items() if np.isfinite(v.value)}
+    facts = {"folds": len(runs), "headline": scores[0].headline, "values": {n: vars(v) for n, v in values.items()}}
+    write_json(folder / FOLDS, plain(facts))
+    return CrossValidation(folder, runs, values, scores[0].headline)
