@@ -8,7 +8,7 @@ index, so their pictures are read when asked for; the others are read once into 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -228,7 +228,7 @@ def _truths(data: Any) -> np.ndarray:
     """The truths: from a `targets` or `labels` list where there is one and nothing rewrites it, else by one pass."""
     if getattr(data, "target_transform", None) is None:
         for name in ("targets", "labels"):
-            listed = getattr(data, name, None)
-            if isinstance(listed, Iterable) and hasattr(listed, "__len__") and len(listed) == len(data):
+            listed: Any = getattr(data, name, None)
+            if hasattr(listed, "__len__") and len(listed) == len(data):
                 return _array(listed)
     return np.asarray([_pair(data[i])[1] for i in range(len(data))])
