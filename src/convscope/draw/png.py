@@ -27,9 +27,19 @@ def as_rgb(picture: np.ndarray) -> np.ndarray:
 
 
 def png_bytes(picture: np.ndarray) -> bytes:
-    """PNG of a picture (see `as_rgb`), without loss."""
+    """PNG of a picture (see `as_rgb`), without loss; with a palette, which is smaller, for up to 256 colours."""
+    rgb = as_rgb(picture)
+    packed = (rgb.astype(np.uint32) * np.array([65536, 256, 1], np.uint32)).sum(axis=2, dtype=np.uint32)
+    colours, places = np.unique(packed, return_inverse=True)
+    if len(colours) <= 256:
+        image = Image.fromarray(places.reshape(packed.shape).astype(np.uint8), "L").convert("P")
+        image.putpalette(
+            np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8).tobytes()
+        )
+    else:
+        image = Image.fromarray(np.ascontiguousarray(rgb))
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(as_rgb(picture))).save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -30,7 +30,7 @@ MapScale = Literal["each map", "layer"]
 def map_factor(height: int, width: int, *, tile_px: int = TILE_PX) -> int:
     """Whole factor from map values to screen pixels: positive enlarges, negative reduces (−2 = means of 2×2)."""
     largest = max(height, width)
-    return tile_px // largest if largest <= tile_px else -(-(-largest // tile_px))
+    return tile_px // largest if largest <= tile_px else (-largest) // tile_px
 
 
 def _pixels(values: np.ndarray, limits: tuple[float, float], is_signed: bool, factor: int) -> np.ndarray:
@@ -86,8 +86,8 @@ def map_tiles(features: FeatureMaps, picture_index: int, *, top: int = 24, scale
     """
     maps = _check(features, picture_index, scale)
     height, width, channels = maps.shape
-    alive = np.flatnonzero(np.any(maps != 0, axis=(0, 1)))
-    ranked = [int(c) for c in features.order[picture_index] if c in set(alive.tolist())]
+    alive = np.any(maps != 0, axis=(0, 1))
+    ranked = [int(c) for c in features.order[picture_index] if alive[c]]
     is_signed = bool(maps.min() < 0)
     whole = _limits(maps, is_signed)
     factor = map_factor(height, width)
@@ -106,7 +106,7 @@ def map_tiles(features: FeatureMaps, picture_index: int, *, top: int = 24, scale
     return Sheet(
         title=features.layer,
         tiles=tuple(tiles),
-        note=_map_note(features, picture_index, (height, width, channels), len(alive)),
+        note=_map_note(features, picture_index, (height, width, channels), len(ranked)),
         caption=_map_caption(features, factor, len(tiles), len(ranked)),
         scale=_map_bar(whole, is_signed, scale),
     )
