@@ -1,0 +1,97 @@
+"""Results that show themselves: drawings in a notebook, plain text in a terminal."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from convscope.draw.numbers import three
+from convscope.draw.tiles import filter_sheet, map_sheet
+from convscope.records.features import FeatureMaps, Filters
+from convscope.records.figure import Figure
+
+_FIRST_SCREEN = 4  # sheets
+
+
+class MapSet(tuple[FeatureMaps, ...]):
+    """Feature maps of several layers; a tuple that draws itself."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """One line per layer: shape, and the first channels with their importance."""
+        lines = []
+        for maps in self:
+            first = maps.order[0][:5]
+            tops = ", ".join(f"{c} ({three(float(maps.importance[0][c]))})" for c in first)
+            lines.append(f"{maps.layer} ({maps.kind}) {maps.maps.shape}: channels by {maps.rank_by}: {tops}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The best channels of the first picture, layer by layer."""
+        return _page((map_sheet(maps, 0) for maps in self[:_FIRST_SCREEN]), len(self))
+
+
+@dataclass(frozen=True, eq=False)
+class ShownFilters(Filters):
+    """Filters that draw themselves."""
+
+    def __str__(self) -> str:
+        """Shape and norms in words."""
+        n, height, width, channels = self.kernels.shape
+        low, high = three(float(self.norms.min())), three(float(self.norms.max()))
+        return f"{self.layer} ({self.kind}): {n} filters of {height} x {width} x {channels}, norm {low} to {high}"
+
+    def _repr_html_(self) -> str:
+        """The kernels as pictures."""
+        return _page([filter_sheet(self)], 1)
+
+
+def shown_filters(filters: Filters) -> ShownFilters:
+    """The same record, able to show itself."""
+    return ShownFilters(**{f.name: getattr(filters, f.name) for f in fields(Filters)})
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings; numbers are right-aligned in HTML and text."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Aligned plain text."""
+        table = [self.headings, *self.rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.headings))]
+        lines = ["  ".join(_aligned(cell, w) for cell, w in zip(row, widths)).rstrip() for row in table]
+        return "\n".join([self.title, *lines, *([self.note] if self.note else [])])
+
+    def _repr_html_(self) -> str:
+        """A plain HTML table."""
+        head = "".join(f"<th>{html.escape(h)}</th>" for h in self.headings)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.rows)
+        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
+        return f"<table><caption>{html.escape(self.title)}</caption><tr>{head}</tr>{body}</table>{note}"
+
+
+def _aligned(cell: str, width: int) -> str:
+    is_number = cell.replace(",", "").replace(".", "").replace("-", "").replace("%", "").strip().isdigit()
+    return cell.rjust(width) if is_number else cell.ljust(width)
+
+
+def _page(figures: Iterable[Figure], count: int) -> str:
+    parts = [_inline(figure) for figure in figures]
+    more = f"<p><small>{count - len(parts)} more layers</small></p>" if count > len(parts) else ""
+    return "".join(parts) + more
+
+
+def _inline(figure: Figure) -> str:
+    return figure.data.decode() if figure.media == "svg" else f"<p>{html.escape(figure.alt)}</p>"
+
+
+def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]], note: str = "") -> Table:
+    """A Table of anything that has a text form."""
+    return Table(title, tuple(headings), tuple(tuple(str(c) for c in row) for row in rows), note)
