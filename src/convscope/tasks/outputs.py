@@ -142,14 +142,16 @@ def encoding_for(task: Task, loss: Any, units: int, classes: tuple[str, ...]) ->
     return "index" if loss_name(loss).startswith("sparse") else "one-hot"
 
 
-def read_head(model: Any, task: Task, classes: tuple[str, ...]) -> Head:
+def read_head(model: Any, task: Task, classes: tuple[str, ...], loss: Any = None) -> Head:
     """Read the end of a built model (see `output_kind` and `encoding_for` for the rules).
+
+    `loss` is the one that a model will be compiled with; by default the compiled one counts.
 
     Raises:
         ModelError: several outputs, a wrong number of them, or no way to know what they are.
     """
     units = model_units(model)
-    encoding = encoding_for(task, getattr(model, "loss", None), units, classes)
+    encoding = encoding_for(task, loss or getattr(model, "loss", None), units, classes)
     return Head(task, classes, units, output_kind(model, task), encoding)
 
 

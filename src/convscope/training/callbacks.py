@@ -37,21 +37,21 @@ class Journal(_Callback):
         folder: the run folder; made when absent, appended to when it holds a journal.
         phase: name written with each epoch.
         first_epoch: epochs that were done before Keras' epoch 0.
-        is_whole: write "start" and "end" too; False inside a larger run that writes them itself.
+        file: an open journal to write to instead of opening one; whoever opened it writes "start" and "end".
 
     Raises:
         StorageError: the folder can't be written.
     """
 
     def __init__(
-        self, folder: str | Path, *, phase: str = "train", first_epoch: int = 0, is_whole: bool = True
+        self, folder: str | Path, *, phase: str = "train", first_epoch: int = 0, file: JournalFile | None = None
     ) -> None:
         """Open the journal; nothing is written before training starts."""
         super().__init__()
         self.folder = Path(folder)
         self.rows: list[dict[str, Any]] = []
-        self._phase, self._first, self._is_whole = phase, first_epoch, is_whole
-        self._file = JournalFile(self.folder)
+        self._phase, self._first, self._is_whole = phase, first_epoch, file is None
+        self._file = file or JournalFile(self.folder)
         self._began_s = self._epoch_began_s = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

@@ -19,6 +19,8 @@ class RunState:
         phase: index of the present phase; phase_epochs: its finished epochs; batch: finished batches of the next one.
         best_value, best_epoch: of the monitored number so far; best_epoch 0 for none.
         best_weights: the model's variables at that epoch, in the order of the model being fitted; None for none.
+        ended: why the present phase is over ("epochs", "patience"); "" while it runs.
+        rates: learning rates that were searched, by phase name.
         waited: epochs without gain, for early stopping; plateau_waited, plateau_drops: for the plateau schedule.
     """
 
@@ -32,6 +34,8 @@ class RunState:
     waited: int = 0
     plateau_waited: int = 0
     plateau_drops: int = 0
+    ended: str = ""
+    rates: dict[str, float] = field(default_factory=dict)
 
     def history(self) -> History:
         """The rows so far."""
@@ -53,6 +57,7 @@ class RunState:
         """Begin the next phase: its counters start anew, the best so far stays."""
         self.phase += 1
         self.phase_epochs = self.batch = self.waited = self.plateau_waited = self.plateau_drops = 0
+        self.ended = ""
 
 
 _ODD = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Plateau(_Callback):
 class FiniteLoss(_Callback):
     """Stop with a clear error at the first batch whose loss is NaN or infinite."""
 
-    def __init__(self, kept: str) -> None:
+    def __init__(self, kept: Callable[[], str]) -> None:
         """`kept` says in words what is left of the run."""
         super().__init__()
         self._kept = kept
@@ -113,6 +114,6 @@ class FiniteLoss(_Callback):
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
             raise DivergedError(
-                f"expected a finite loss, got {float(loss)} in epoch {self._epoch + 1}, batch {batch + 1}; {self._kept}; "
-                "lower the learning rate, set clipnorm, or look for pictures with NaN"
+                f"expected a finite loss, got {float(loss)} in epoch {self._epoch + 1}, batch {batch + 1}; "
+                f"{self._kept()}; lower the learning rate, set clipnorm, or look for pictures with NaN"
             )

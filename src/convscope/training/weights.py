@@ -30,7 +30,7 @@ def write_variables(variables: Sequence[Any], values: Sequence[np.ndarray], what
         if tuple(variable.shape) != np.shape(value):
             raise RunError(
                 f"expected shape {tuple(variable.shape)} for {variable.path} of the {what}, got {np.shape(value)}; "
-                "the network is another one"
+                "it is another network"
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -1,0 +1,255 @@
+"""fit: train a network or a model by a plan, phase after phase, through Keras' own `fit`, resumable at any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convscope.backend.randomness import seed_everything
+from convscope.backend.selection import load_keras
+from convscope.errors import DataError, ModelError
+from convscope.files.journal import JournalFile
+from convscope.layers.augment import Augmenter
+from convscope.models.network import Network, feature_extractor
+from convscope.records.progress import Progress, silent
+from convscope.records.run import History
+from convscope.tasks.outputs import Head, read_head
+from convscope.tasks.rules import TASKS
+from convscope.training.callbacks import Journal
+from convscope.training.checkpoint import Checkpoint, Saved
+from convscope.training.compiling import computing_in
+from convscope.training.feed import BatchSource, Encoder, Feed, balanced_weights
+from convscope.training.job import TrainingJob, compute_features
+from convscope.training.phases import Phase, compile_phase, fitted_model, plan_phases, set_trainable
+from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
+from convscope.training.signals import StopRequest, TrainingStopped
+from convscope.training.state import RunState
+from convscope.training.stopping import BestEpoch, DivergedError, FiniteLoss, Plateau
+from convscope.training.turning import Bar, Count, Turn
+from convscope.training.weights import read_variables, write_variables
+
+keras = load_keras()
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What all phases of one run share."""
+
+    network: Any
+    whole: Any
+    head: Head
+    job: TrainingJob
+    folder: Path
+    state: RunState
+    file: JournalFile
+    stop: StopRequest
+    callbacks: Sequence[Any]
+    progress: Progress
+
+
+def fit(
+    network: Network | Any,
+    job: TrainingJob,
+    *,
+    folder: Path | str,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
+) -> History:
+    """Train in place.
+
+    Args:
+        network: a Network of the catalogue, or any built Keras model with one output. A compiled model keeps its
+            optimizer, loss and metrics; labels are encoded for its loss.
+        job: data and plan.
+        folder: run folder; journal and checkpoints go there.
+        resume: go on from the newest whole checkpoint of `folder`.
+        callbacks: further Keras callbacks, called in every phase.
+        progress: told after every step.
+
+    Returns:
+        One row per epoch over all phases; the model then holds the best epoch's weights (see `Plan.keep_best`).
+
+    Raises:
+        TrainingStopped: Ctrl-C or SIGTERM; a checkpoint was written. DivergedError: the loss became NaN.
+        RunError: a resume with another data set, plan or network. ModelError, DataError, PlanError: what can't work.
+    """
+    folder, plan = Path(folder), job.plan
+    whole = network.model if isinstance(network, Network) else network
+    if job.train.truth is None:
+        raise DataError("expected pictures with truth to train on, got none; add labels")
+    head = _head(network, whole, job)
+    seed_everything(plan.seed, plan.deterministic)
+    file = JournalFile(folder)
+    saved = restored(folder, job, whole, file) if resume else None
+    state = saved.state if saved else RunState()
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        stack.enter_context(computing_in(whole, plan.mixed_precision))
+        run = _Run(network, whole, head, job, folder, state, file, stop, callbacks, progress)
+        phases = plan_phases(network, plan)
+        first = state.phase
+        for number in range(first, len(phases)):
+            if number > first:
+                _carry_best(run, phases[number])
+            _run_phase(run, phases[number], saved if number == first else None)
+    return state.history()
+
+
+def _head(network: Any, whole: Any, job: TrainingJob) -> Head:
+    if not whole.built:
+        raise ModelError(
+            f"expected a built model, {whole.name} has no weights yet; give its first layer an input shape, or call it "
+            "once on a batch"
+        )
+    loss = None
+    if not getattr(whole, "compiled", False) or isinstance(network, Network):
+        loss = TASKS[job.train.task].loss if job.plan.loss == "auto" else job.plan.loss
+    return read_head(whole, job.train.task, job.train.classes, loss)
+
+
+def _carry_best(run: _Run, phase: Phase) -> None:
+    """Before the next phase: the best weights so far are now those of the whole model, which holds them."""
+    run.state.next_phase()
+    if run.state.best_weights is not None and fitted_model(run.network, phase) is run.whole:
+        run.state.best_weights = read_variables(run.whole.variables)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One phase ready to be fitted."""
+
+    phase: Phase
+    model: Any
+    feed: Feed
+    val_feed: Feed | None
+    checkpoint: Checkpoint
+    once: RestoreOnce | None
+    first_epoch: int
+
+
+def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
+    """One phase from where the state stands; it ends with the best weights in the model."""
+    state = run.state
+    set_trainable(run.network, phase, run.job.plan)
+    if saved is not None:
+        write_variables(run.whole.variables, saved.weights, "weights")
+    model = fitted_model(run.network, phase)
+    if state.ended != "patience" and state.phase_epochs < phase.epochs:
+        ready = _prepare(run, phase, model, saved)
+        try:
+            _fit_epochs(run, ready)
+            state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
+            ready.checkpoint.write()
+        except TrainingStopped as stopped:
+            run.file.write("stop", reason="asked to stop", exit_code=stopped.exit_code)
+            raise
+        except DivergedError as error:
+            run.file.write("stop", reason=str(error))
+            raise
+        finally:
+            ready.feed.close()
+            if ready.val_feed is not None:
+                ready.val_feed.close()
+    if run.job.plan.keep_best and state.best_weights is not None:
+        write_variables(model.variables, state.best_weights, "best weights")
+
+
+def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
+    """Data, compiled model and checkpoint of one phase."""
+    state, plan = run.state, run.job.plan
+    train, val = _sources(run, phase)
+    compile_phase(model, phase, plan=plan, head=run.head, steps=len(train), rate=phase.rate)
+    if phase.what == "own" and plan.schedule != "constant":
+        run.file.write("note", text="the model came compiled: its own learning rate is kept, not the plan's schedule")
+    run.file.write("phase", phase=phase.name, trains=phase.what, epochs=phase.epochs, steps=len(train))
+    checkpoint = Checkpoint(
+        run.folder, plan=plan, state=state, whole=run.whole, prints=fingerprints(run.job, run.whole), stop=run.stop
+    )
+    checkpoint.report_to(run.file)
+    checkpoint.set_model(model)
+    feed = Feed(train, _encoder(run, phase), epoch=len(state.rows), start=state.batch)
+    val_feed = None if val is None else Feed(val, Encoder(run.head), is_fixed=True)
+    once = None if saved is None else restore(saved, model, feed)
+    return _Pass(phase, model, feed, val_feed, checkpoint, once, len(state.rows) - state.phase_epochs)
+
+
+def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
+    """In the order in which they must be called: first what may stop, last what writes."""
+    state, plan, phase = run.state, run.job.plan, ready.phase
+    is_own = phase.what == "own"
+    journal = Journal(run.folder, phase=phase.name, first_epoch=ready.first_epoch, file=run.file)
+    written = ready.checkpoint
+    return [
+        FiniteLoss(lambda: f"kept: {written.written.name if written.written else 'no checkpoint yet'}"),
+        *([ready.once] if ready.once else []),
+        Turn(ready.feed, ready.first_epoch),
+        BestEpoch(plan, state, ready.first_epoch),
+        *([Plateau(plan, state, phase.rate)] if plan.schedule == "plateau" and not is_own else []),
+        journal,
+        Count(state, journal),
+        *run.callbacks,
+        *([keras.callbacks.SwapEMAWeights()] if plan.ema and not is_own else []),
+        Bar(run.progress, f"{phase.name}, epoch", phase.epochs),
+        ready.checkpoint,
+    ]
+
+
+def _fit_epochs(run: _Run, ready: _Pass) -> None:
+    """Call Keras' fit; after a resume inside an epoch once for its rest, then for the other epochs."""
+    state, model = run.state, ready.model
+    called = _callbacks(run, ready)
+    ends = [state.phase_epochs + 1, ready.phase.epochs] if state.batch else [ready.phase.epochs]
+    for end in ends:
+        if state.phase_epochs < end:
+            model.fit(
+                ready.feed,
+                epochs=end,
+                initial_epoch=state.phase_epochs,
+                validation_data=ready.val_feed,
+                callbacks=called,
+                verbose=0,
+                shuffle=False,  # the order comes from the loader; Keras' own could not be resumed
+            )
+        if model.stop_training:
+            return
+
+
+def _sources(run: _Run, phase: Phase) -> tuple[BatchSource, BatchSource | None]:
+    """Loaders of pictures, or of features computed once."""
+    job = run.job
+    train, val = job.train_loader(), job.val_loader()
+    if phase.what != "head-on-features":
+        return train, val
+    if not job.plan.augment.is_off:
+        run.file.write("note", text="the head is trained on features of unaugmented pictures, computed once")
+    extractor = feature_extractor(run.network)
+    features = compute_features(extractor, train, shuffle=True, what="features of train", progress=run.progress)
+    if val is None:
+        return features, None
+    return features, compute_features(
+        extractor, val, shuffle=False, what="features of validation", progress=run.progress
+    )
+
+
+def _encoder(run: _Run, phase: Phase) -> Encoder:
+    job, plan = run.job, run.job.plan
+    weights = None
+    if plan.class_weights == "balanced" and job.train.task == "classify":
+        assert job.train.truth is not None  # checked in fit
+        weights = balanced_weights(job.train.truth, len(job.train.classes))
+    apply = None
+    if phase.what != "head-on-features" and not plan.augment.is_off:
+        frame = job.preprocess
+        if frame.height is None or frame.width is None:
+            hw = job.train.pictures.read(0, frame.channels).source_hw
+        else:
+            hw = (frame.height, frame.width)
+        apply = Augmenter(plan.augment, frame_hw=hw, channels=frame.channels).compiled()
+    return Encoder(run.head, apply, weights)
+
+
+__all__ = ["DivergedError", "TrainingJob", "TrainingStopped", "fit"]

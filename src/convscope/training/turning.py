@@ -1,0 +1,64 @@
+"""Small callbacks of one run: tell the feed which epoch comes, count, say how far it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convscope.backend.selection import load_keras
+from convscope.records.progress import Progress
+from convscope.training.callbacks import Journal
+from convscope.training.feed import Feed
+from convscope.training.state import RunState
+
+keras = load_keras()
+
+_Callback: Any = keras.callbacks.Callback
+
+
+class Turn(_Callback):
+    """Tell the feed which epoch comes, since Keras asks only for batch numbers."""
+
+    def __init__(self, feed: Feed, first_epoch: int) -> None:
+        """`first_epoch` epochs were done before Keras' epoch 0."""
+        super().__init__()
+        self._feed, self._first = feed, first_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Turn to this epoch; a resumed one keeps its start."""
+        self._feed.begin_epoch(self._first + epoch)
+
+
+class Count(_Callback):
+    """Keep the run's state up to date: batches, epochs, rows."""
+
+    def __init__(self, state: RunState, journal: Journal) -> None:
+        """`journal`, called before, has made the epoch's row."""
+        super().__init__()
+        self._state, self._journal = state, journal
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """One more batch of this epoch."""
+        self._state.batch += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """One more epoch."""
+        self._state.batch = 0
+        self._state.phase_epochs += 1
+        self._state.rows.append(dict(self._journal.rows[-1]))
+
+
+class Bar(_Callback):
+    """Pass every step on to a progress listener."""
+
+    def __init__(self, progress: Progress, what: str, epochs: int) -> None:
+        """`what` is followed by the epoch's number."""
+        super().__init__()
+        self._progress, self._what, self._epochs, self._epoch = progress, what, epochs, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Name the epoch."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """One more step."""
+        self._progress(f"{self._what} {self._epoch}/{self._epochs}", batch + 1, (self.params or {}).get("steps") or 0)
