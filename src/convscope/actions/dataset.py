@@ -10,25 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from convscope.data.audit import audit_with_copies
 from convscope.data.hashing import identical_pictures
 from convscope.data.opening import Reading, read_data
-from convscope.data.split import split_samples
+from convscope.data.split import Ties, split_samples
 from convscope.errors import DataError, PlanError, RunError
 from convscope.files.atomic import write_json
+from convscope.records.audit import Audit
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples, Split
 from convscope.training.plan import Plan
 
 SPLIT = "split.json"
+MOST_SCANNED = 50_000
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Samples with their split; `sha256` names exactly these pictures' names and labels."""
+    """Samples with their split; `sha256` names exactly these pictures' names and labels;
+    `audit` is what the scan found, where one was made."""
 
     samples: Samples
     split: Split
     sha256: str
+    audit: Audit | None = None
 
     @property
     def train(self) -> Samples:
@@ -88,19 +93,30 @@ def _refuse_unknown_range(samples: Samples, plan: Plan) -> None:
 
 
 def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Parts:
-    """Split samples as the plan says; identical pictures stay on one side.
+    """Scan, then split as the plan says; identical pictures and look-alikes stay on one side.
+
+    Above MOST_SCANNED pictures only identical files are looked for, which needs no decoding.
 
     Raises:
         DataError: nothing to train or to validate on.
     """
-    same = identical_pictures(samples, progress=progress)
+    audit, same = scanned(samples, plan, progress=progress)
     split = split_samples(samples, val_share=plan.val_share, test_share=plan.test_share, seed=plan.seed, same=same)
     if not len(split.train) or not len(split.val):
         raise DataError(
             f"expected pictures for training and for validation, got {len(split.train)} and {len(split.val)} of "
             f"{len(samples)}; add pictures or change val_share and test_share"
         )
-    return Parts(samples, split, data_sha256(samples))
+    return Parts(samples, split, data_sha256(samples), audit)
+
+
+def scanned(samples: Samples, plan: Plan, *, progress: Progress = silent) -> tuple[Audit | None, Ties]:
+    """The scan of picture files, and the groups of pictures that a split must keep together."""
+    if not hasattr(samples.pictures, "path") or len(samples) > MOST_SCANNED:
+        return None, identical_pictures(samples, progress=progress)
+    frame = plan.size_hw
+    audit, copies = audit_with_copies(samples, network_hw=frame, progress=progress, workers=plan.workers or None)
+    return audit, copies.together()
 
 
 def data_sha256(samples: Samples) -> str:

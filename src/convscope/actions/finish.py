@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from convscope.actions.dataset import Parts
+from convscope.actions.keepsakes import keep
 from convscope.actions.network import Prepared
 from convscope.actions.opening import BUNDLE, KERAS_FILE
-from convscope.actions.predict import predict_samples, write_predictions
+from convscope.actions.predict import predict_samples, write_scored
 from convscope.actions.provenance import run_provenance
 from convscope.actions.run import EVALUATION, Run
 from convscope.files.atomic import write_json
@@ -30,7 +31,8 @@ def finish(run: Run, parts: Parts, prepared: Prepared, plan: Plan, *, progress: 
     which, kept_back = parts.kept_back
     predictions = predict_samples(opened, kept_back, progress=progress)
     scores = score_predictions(predictions)
-    write_predictions(run.path, predictions)
+    write_scored(run.path, predictions)
+    keep(run.path, kept_back, predictions, prepared.preprocess)
     write_json(run.path / EVALUATION, plain({**scores.as_dict(), "pictures": which}))
     card = _with(opened.card, scores={name: vars(value) for name, value in scores.values.items()})
     save_keras(run.path / KERAS_FILE, prepared.model)

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.dataset import Parts, data_sha256, open_samples
+from convscope.actions.dataset import Parts, data_sha256, open_samples, scanned
 from convscope.actions.run import Run
 from convscope.actions.train import RUNS, train_parts
-from convscope.data.hashing import identical_pictures
 from convscope.data.split import fold_samples
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import write_json
@@ -75,7 +74,7 @@ def cross_validate(
     folder = Path(out) if out is not None else RUNS / f"{label}-folds"
     if (folder / JOURNAL).exists():
         raise RunError(f"{folder}: a single run is already there; choose another --out")
-    same = identical_pictures(samples, progress=progress)
+    audit, same = scanned(samples, chosen, progress=progress)
     splits = fold_samples(samples, chosen.folds, seed=chosen.seed, val_share=chosen.val_share, same=same)
     digest = data_sha256(samples)
     path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
@@ -86,7 +85,9 @@ def cross_validate(
             if run.stopped:
                 start = {"data_path": path, "name": f"{label}, fold {number}", "notes": list(notes)}
                 begun = any((run.path / "checkpoints").glob("epoch-*"))
-                train_parts(run, Parts(samples, split, digest), chosen, start=start, resume=begun, progress=progress)
+                train_parts(
+                    run, Parts(samples, split, digest, audit), chosen, start=start, resume=begun, progress=progress
+                )
             runs.append(run)
             progress("folds", number, len(splits))
         return _over_folds(folder, tuple(runs))

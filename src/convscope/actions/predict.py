@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ from convscope.actions.opening import open_any
 from convscope.data.budget import CacheBudget
 from convscope.data.loader import Loader
 from convscope.data.loose import read_pictures
-from convscope.errors import DataError, ModelError
-from convscope.files.atomic import write_json, write_text
+from convscope.errors import DataError, ModelError, RunError
+from convscope.files.atomic import atomic_file, write_json, write_text
 from convscope.files.journal import plain
 from convscope.metrics.calibrate import apply_temperature
 from convscope.records.card import Card, Opened
@@ -25,6 +26,7 @@ from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples
 
 BATCH = 32
+SCORED, SCORED_FACTS = "scores.npz", "scores.json"
 
 
 def predict_files(
@@ -147,3 +149,32 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 
 def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def write_scored(folder: Path, predictions: Predictions) -> None:
+    """Keep predictions with their truth in a run folder, exactly (scores.npz), beside the files for people."""
+    write_predictions(folder, predictions)
+    truth = {} if predictions.truth is None else {"truth": predictions.truth}
+    with atomic_file(folder / SCORED) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, keys=np.array(predictions.keys, dtype=str), scores=predictions.scores, **truth)
+    facts = {"task": predictions.task, "classes": list(predictions.classes), "temperature": predictions.temperature,
+             "unsure_below": predictions.unsure_below}  # fmt: skip
+    write_json(folder / SCORED_FACTS, facts)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what `write_scored` wrote.
+
+    Raises:
+        RunError: the run has no predictions yet.
+    """
+    if not (folder / SCORED).is_file():
+        raise RunError(f"{folder}: this run has no predictions yet; go on with `convscope train --resume {folder}`")
+    facts = json.loads((folder / SCORED_FACTS).read_text(encoding="utf-8"))
+    with np.load(folder / SCORED, allow_pickle=False) as stored:
+        truth = stored.get("truth")
+        keys = tuple(str(k) for k in stored["keys"])
+        return Predictions(
+            keys, stored["scores"], facts["task"], tuple(facts["classes"]), truth,
+            facts["temperature"], facts["unsure_below"],
+        )  # fmt: skip

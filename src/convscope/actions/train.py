@@ -12,6 +12,7 @@ from convscope.actions.finish import finish
 from convscope.actions.opening import RUNS, open_any
 from convscope.actions.provenance import begin_facts
 from convscope.actions.run import PLAN, Run
+from convscope.actions.scan_report import write_audit
 from convscope.errors import ModelError, PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JOURNAL, JournalFile
@@ -95,6 +96,8 @@ def train_parts(
     if not resume:
         write_text(run.path / PLAN, plan.to_toml())
         write_split(run.path, parts)
+        if parts.audit is not None:
+            write_audit(run.path, parts.samples, parts.audit, progress=progress)
         journal.write("start", **start, **begin_facts(parts, prepared, plan))
         for note in prepared.notes:
             journal.write("note", text=note)
