@@ -10,7 +10,7 @@ from convscope.draw.numbers import MINUS, count
 from convscope.draw.svg import INK3, LINE, LINE2, line, text
 
 WIDTH, HEIGHT = 340, 240
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 328.0, 14.0, 206.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 328.0, 18.0, 206.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,15 @@ def round_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def round_top(low: float, high: float, *, most: int = 5) -> float:
+    """The first round tick at or above `high`, so that the frame ends at a number."""
+    ticks = round_ticks(low, high, most=most)
+    if len(ticks) < 2:
+        return high
+    step = ticks[1] - ticks[0]
+    return ticks[-1] if ticks[-1] >= high - 1e-9 * step else ticks[-1] + step
 
 
 def whole_ticks(low: int, high: int, *, most: int = 7) -> list[float]:

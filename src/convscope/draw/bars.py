@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from convscope.draw.axes import Scale
 from convscope.draw.colour import class_colour
-from convscope.draw.numbers import count, percent, short
+from convscope.draw.numbers import count, percent, percent_tick, short
 from convscope.draw.svg import ACCENT, INK, INK2, INK3, LINE, LINE2, line, rect, svg_figure, tag, text
 from convscope.records.figure import Figure
 from convscope.records.prediction import Scored
@@ -53,21 +53,21 @@ def interval_figure(
     title: str, rows: Sequence[tuple[str, Scored]], *, guess: float | None = None, caption: str = ""
 ) -> Figure:
     """Shares in 0..1 as dots with their 95 % intervals; `guess` is a dashed line at what guessing scores."""
-    left, right = 132.0, 290.0
+    left, right = 174.0, 290.0
     height = 30 + 24 * len(rows)
     place = Scale(0.0, 1.0, left, right).at
     parts = []
     for tick in (0, 0.5, 1):
         parts += [
             line(place(tick), 4, place(tick), height - 22, stroke=LINE),
-            text(place(tick), height - 8, percent(tick), text_anchor="middle", fill=INK3),
+            text(place(tick), height - 8, percent_tick(tick), text_anchor="middle", fill=INK3),
         ]
     if guess is not None:
         parts.append(line(place(guess), 4, place(guess), height - 22, stroke=INK3, stroke_dasharray="2 3"))
     told = []
     for i, (name, scored) in enumerate(rows):
         y = 16.0 + 24 * i
-        parts.append(text(0, y + 4, short(name, 22), fill=INK))
+        parts.append(text(0, y + 4, short(name, 31), fill=INK))
         low, high = scored.low, scored.high
         ends = (low, high) if low is not None and high is not None else (scored.value, scored.value)
         parts += _whisker(y, place(scored.value), place(ends[0]), place(ends[1]))

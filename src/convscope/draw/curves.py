@@ -17,12 +17,13 @@ from convscope.draw.axes import (
     across,
     grid,
     round_ticks,
+    round_top,
     tick_words,
     upward,
     whole_ticks,
     x_title,
 )
-from convscope.draw.numbers import percent, three
+from convscope.draw.numbers import percent, percent_tick, three
 from convscope.draw.svg import ACCENT, INK2, INK3, LINE2, line, svg_figure, tag, text
 from convscope.records.figure import Figure
 
@@ -110,7 +111,7 @@ def _draw_marks(x: Scale, y: Scale, marks: Marks, chance_words: str) -> list[str
         side = "end" if at > (LEFT + RIGHT) / 2 else "start"
         parts.append(line(at, TOP, at, BOTTOM, stroke=INK3, stroke_dasharray="2 3"))
         parts.append(
-            text(at + (-4 if side == "end" else 4), TOP + 9, f"best, epoch {marks.best_epoch}", text_anchor=side)
+            text(at + (-4 if side == "end" else 4), TOP - 6, f"best, epoch {marks.best_epoch}", text_anchor=side)
         )
     if marks.chance is not None:
         at = y.at(marks.chance)
@@ -149,10 +150,10 @@ def curves_figure(
     values = [v for c in curves for v in _real(c.values)] or [0.0]
     last = max(2, *(len(c.values) for c in curves))
     x = across(1, last)
-    top = 1.0 if is_share else max(_robust_top(values), 1e-12)
-    y = upward(min(0.0, *values) if len(values) > 1 else 0.0, top)
+    bottom = min(0.0, *values) if len(values) > 1 else 0.0
+    y = upward(bottom, 1.0 if is_share else round_top(bottom, max(_robust_top(values), 1e-12)))
     y_ticks = [0, 0.25, 0.5, 0.75, 1] if is_share else round_ticks(y.low, y.high, most=5)
-    words = percent if is_share else tick_words
+    words = percent_tick if is_share else tick_words
     parts = grid(x, y, (whole_ticks(1, last), y_ticks), y_words=words)
     parts += _draw_marks(x, y, marks, f"chance {say(marks.chance)}" if marks.chance is not None else "")
     for curve in sorted(curves, key=lambda c: c.is_main):

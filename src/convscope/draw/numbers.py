@@ -50,6 +50,11 @@ def percent(share: float) -> str:
     return (MINUS if value < 0 else "") + f"{text}{NO_BREAK}%"
 
 
+def percent_tick(share: float) -> str:
+    """A share in 0..1 as short as it can be, for the ticks of an axis ("75 %", "2.5 %")."""
+    return f"{100 * share:.4g}{NO_BREAK}%".replace("-", MINUS)
+
+
 def visible(text: object) -> str:
     """Text with every character that hides or rearranges others (control, direction, lone surrogate) as its number.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convscope.draw.axes import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, across, grid, upward, x_title
-from convscope.draw.numbers import percent
+from convscope.draw.numbers import percent, percent_tick
 from convscope.draw.svg import ACCENT, INK3, SUNK, line, rect, svg_figure, tag, text
 from convscope.records.figure import Figure
 
@@ -16,7 +16,7 @@ def reliability_figure(bins: dict[str, list[float]], *, caption: str = "") -> Fi
         caption: small words below.
     """
     x, y = across(0.0, 1.0), upward(0.0, 1.0)
-    parts = grid(x, y, ([0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1]), y_words=percent)
+    parts = grid(x, y, ([0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1]), y_words=percent_tick)
     parts.append(line(LEFT, BOTTOM, RIGHT, y.at(1), stroke=INK3, stroke_dasharray="4 4"))
     largest = max(bins["count"], default=1.0)
     points = sorted(zip(bins["confidence"], bins["accuracy"], bins["count"]))

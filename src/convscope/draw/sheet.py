@@ -41,7 +41,10 @@ def _draw_tile(tile: Tile, x: float, y: float, wide: float) -> list[str]:
     letters = int(wide / 5.8)
     below = y + tile.height_px + 13
     parts = [tag("image", look, tag("title", None, escape(visible(tile.alt))))]
-    parts.append(text(x, below, short(tile.head, letters), fill=INK, font_weight=600))
+    indent = 6.5 * len(tile.rank) + 5 if tile.rank else 0
+    if tile.rank:
+        parts.append(text(x, below, tile.rank, fill=INK3))
+    parts.append(text(x + indent, below, short(tile.head, letters), fill=INK, font_weight=600))
     if tile.note:
         parts.append(text(x + wide, below, tile.note, text_anchor="end", fill=TONES[tile.tone]))
     for i, words in enumerate(tile.lines, start=1):

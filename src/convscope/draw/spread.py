@@ -22,7 +22,7 @@ from convscope.draw.axes import (
     x_title,
 )
 from convscope.draw.colour import CLASS_SHAPES, class_colour
-from convscope.draw.numbers import count, percent, short, three
+from convscope.draw.numbers import count, percent_tick, short, three
 from convscope.draw.svg import ACCENT, INK2, line, rect, svg_figure, tag, text
 from convscope.records.figure import Figure
 
@@ -63,7 +63,7 @@ def _legend(groups: list[tuple[str, int, np.ndarray]]) -> list[str]:
     for name, index, _ in groups:
         shape, colour = _look(index)
         words = short(name, 16)
-        parts += [mark(shape, at + 4, HEIGHT + 4, colour), text(at + 13, HEIGHT + 8, words)]
+        parts += [mark(shape, at + 4, HEIGHT + 12, colour), text(at + 13, HEIGHT + 16, words)]
         at += 28 + 6.2 * len(words)
     return parts
 
@@ -91,7 +91,7 @@ def histogram_figure(
     edges = np.linspace(low, high if high > low else low + 1, 17)
     shares = [np.histogram(data[m], edges)[0] / max(1, len(m)) for _, _, m in groups]
     x, y = across(float(edges[0]), float(edges[-1])), upward(0.0, max(0.01, max(float(s.max()) for s in shares)))
-    parts = grid(x, y, (round_ticks(x.low, x.high), round_ticks(0, y.high, most=4)), y_words=percent)
+    parts = grid(x, y, (round_ticks(x.low, x.high), round_ticks(0, y.high, most=4)), y_words=percent_tick)
     wide = (x.at(edges[1]) - x.at(edges[0]) - 2) / len(groups)
     for g, ((name, index, members), share) in enumerate(zip(groups, shares)):
         for i, s in enumerate(share):
@@ -100,7 +100,7 @@ def histogram_figure(
             parts.append(rect(x.at(edges[i]) + 1 + g * wide, top, wide, BOTTOM - top, fill=_look(index)[1], hint=hint))
     told = "; ".join(f"{name}: median {three(float(np.median(data[m])))}" for name, _, m in groups if len(m))
     parts += [x_title(words[0]), *_legend(groups)]
-    return svg_figure(parts, width=WIDTH, height=HEIGHT + 16, words=(title, f"{title}, histogram. {told}.", words[1]))
+    return svg_figure(parts, width=WIDTH, height=HEIGHT + 24, words=(title, f"{title}, histogram. {told}.", words[1]))
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -130,7 +130,7 @@ def sizes_figure(
     height, width = input_hw
     if width and x.low < width < x.high:
         parts.append(line(x.at(width), TOP, x.at(width), BOTTOM, stroke=ACCENT, stroke_dasharray="3 3"))
-        parts.append(text(x.at(width) + 4, TOP + 9, str(width), fill=ACCENT))
+        parts.append(text(x.at(width) + 4, TOP - 6, str(width), fill=ACCENT))
     if height and y.low < height < y.high:
         parts.append(line(LEFT, y.at(height), RIGHT, y.at(height), stroke=ACCENT, stroke_dasharray="3 3"))
     every = max(1, len(data) // MOST_DOTS)
@@ -144,4 +144,4 @@ def sizes_figure(
     high, wide = data[:, 0], data[:, 1]
     spans = f"{wide.min():.0f} to {wide.max():.0f} px wide, {high.min():.0f} to {high.max():.0f} px high"
     words = ("Sizes", f"Scatter of picture sizes: {len(data)} pictures, {spans}.", caption)
-    return svg_figure(parts, width=WIDTH, height=HEIGHT + 16, words=words)
+    return svg_figure(parts, width=WIDTH, height=HEIGHT + 24, words=words)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convscope.draw.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, across, grid, upward, x_title
 from convscope.draw.colour import class_colour
-from convscope.draw.numbers import percent, short
+from convscope.draw.numbers import percent_tick, short
 from convscope.draw.svg import INK, INK2, INK3, line, svg_figure, tag, text
 from convscope.records.figure import Figure
 
@@ -34,7 +34,7 @@ def threshold_figure(
         caption: small words below.
     """
     x, y = across(0.0, 1.0), upward(0.0, 1.0)
-    parts = grid(x, y, (TICKS, TICKS), y_words=percent)
+    parts = grid(x, y, (TICKS, TICKS), y_words=percent_tick)
     if diagonal:
         parts.append(line(LEFT, BOTTOM, RIGHT, TOP, stroke=INK3, stroke_dasharray="4 4"))
     for i, (name, xs, ys) in enumerate(curves[:MOST]):

@@ -40,15 +40,16 @@ def _pixels(values: np.ndarray, limits: tuple[float, float], is_signed: bool, fa
     return diverging(values, limits[1]) if is_signed else viridis(values, *limits)
 
 
-def _tile(image: np.ndarray, factor: int, alt: str, words: tuple[str, str, tuple[str, ...], Tone]) -> Tile:
+def _tile(image: np.ndarray, factor: int, rank: int, alt: str, words: tuple[str, str, tuple[str, ...], Tone]) -> Tile:
     height, width = image.shape[:2]
     times = max(factor, 1)
     head, note, lines, tone = words
-    return Tile(png_bytes(image), "png", width * times, height * times, alt, head, note, lines, tone, is_pixelated=True)
+    return Tile(png_bytes(image), "png", width * times, height * times, alt, head, note, lines, tone, True, str(rank))
 
 
 def _range_words(values: np.ndarray) -> str:
-    return f"{three(float(values.min()))} – {three(float(values.max()))}"
+    low, high = float(values.min()), float(values.max())
+    return f"{three(low)} {'to' if low < 0 else '–'} {three(high)}"
 
 
 def _limits(values: np.ndarray, is_signed: bool) -> tuple[float, float]:
@@ -101,8 +102,8 @@ def map_tiles(features: FeatureMaps, picture_index: int, *, top: int = 24, scale
         note = signed(importance) if by_relevance else three(importance)
         tone: Tone = ("for" if importance > 0 else "against") if by_relevance and importance else ""
         alt = f"{features.layer} channel {channel} for {label}: rank {rank}, {_range_words(values)}"
-        words = (f"{rank}{NO_BREAK}ch{NO_BREAK}{channel}", note, (_range_words(values),), tone)
-        tiles.append(_tile(_pixels(values, limits, is_signed, factor), factor, alt, words))
+        words = (f"ch{NO_BREAK}{channel}", note, (_range_words(values),), tone)
+        tiles.append(_tile(_pixels(values, limits, is_signed, factor), factor, rank, alt, words))
     return Sheet(
         title=features.layer,
         tiles=tuple(tiles),
@@ -163,7 +164,7 @@ def filter_tiles(filters: Filters, *, top: int = 24) -> Sheet:
         words = f"norm {three(float(filters.norms[f]))}"
         bias = () if filters.bias is None else (f"bias {signed(float(filters.bias[f]))}",)
         alt = f"{filters.layer} filter {f}, rank {rank} by norm, {words}"
-        tiles.append(_tile(image, factor, alt, (f"{rank}{NO_BREAK}f{NO_BREAK}{f}", "", (words, *bias), "")))
+        tiles.append(_tile(image, factor, rank, alt, (f"f{NO_BREAK}{f}", "", (words, *bias), "")))
     how = "in colour, grey is 0" if in_colour else f"mean over {inputs} input channels"
     bar = ScaleBar("grey" if in_colour else "diverging", three(-limit), three(limit), "weight, all filters alike")
     few = f"{len(tiles)} of {n}" if len(tiles) < n else f"all {n}"

@@ -107,7 +107,9 @@ def scored_sensitivity(yes: np.ndarray, scores: np.ndarray, label: str, *, speci
     )
     n_yes = int(yes.sum())
     low_w, high_w = wilson(value * n_yes, n_yes)
-    return Scored(value, min(low, low_w), max(high, high_w), n_yes, f"yes = {label}; bootstrap and Wilson, the wider")
+    return Scored(
+        value, min(low, low_w), max(high, high_w), n_yes, f"share of {label} found; wider of bootstrap and Wilson"
+    )
 
 
 def _per_class(

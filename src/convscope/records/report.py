@@ -30,7 +30,8 @@ class Tile:
         image: bytes in `media` ("png", "jpeg" or "webp").
         width_px, height_px: size it is shown at; for maps a whole multiple of the image's own size.
         alt: alternative text.
-        head: bold words below it ("1 ch 8"); `note` stands at the right of it, coloured by `tone`.
+        rank: place in a ranking, before the head ("1").
+        head: bold words below it ("ch 8"); `note` stands at the right of it, coloured by `tone`.
         lines: small lines below.
         tone: "for", "against", "wrong" ...: says more than colour, since `note` says it in words or a sign.
         is_pixelated: shown with nearest neighbours, never blurred.
@@ -46,6 +47,7 @@ class Tile:
     lines: tuple[str, ...] = ()
     tone: Tone = ""
     is_pixelated: bool = False
+    rank: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def _check(pictures: Sequence[np.ndarray], n: int, what: str) -> None:
         raise DataError(f"expected one picture for each of the {n} {what}, got {len(pictures)}")
 
 
-def maps_section(features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray], *, top: int = 12) -> Section:
+def maps_section(features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray], *, top: int = 11) -> Section:
     """The maps that mattered most, picture by picture, from the first layer to the last.
 
     Args:
@@ -36,15 +36,8 @@ def maps_section(features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray]
         _check(pictures, len(f.maps), "pictures of the maps")
     for i, picture in enumerate(pictures if features else ()):
         label = features[0].labels[i]
-        target = features[0].targets[i].label if features[0].targets else ""
-        seen = picture_tile(
-            picture,
-            f"{label} as the network sees it",
-            head=label.rsplit("/", 1)[-1],
-            lines=(f"maps for {target}",) if target else (),
-        )
-        sheets.append(Sheet(label, (seen,), note="as the network sees it"))
-        sheets += [map_tiles(f, i, top=top) for f in features]
+        seen = picture_tile(picture, f"{label} as the network sees it", head="the picture", lines=("as it goes in",))
+        sheets += [replace(s, tiles=(seen, *s.tiles)) for s in (map_tiles(f, i, top=top) for f in features)]
     words: Words = (
         ("Each map is one channel.", "Bright means: here this channel found what it looks for."),
         (
@@ -150,7 +143,7 @@ def film_section(films: Sequence[Film], *, how: str = "") -> Section:
     """
     sheets = []
     for film in films:
-        tiles = [picture_tile(film.picture, f"{film.label}, the picture itself", head=film.label, longest_px=96)]
+        tiles = [picture_tile(film.picture, f"{film.label}, the picture itself", head="the picture", longest_px=96)]
         for f in film.frames:
             alt = f"{film.label} at epoch {f.epoch}: says {f.says}, {'right' if f.is_right else 'wrong'}"
             lines = (f"epoch {f.epoch}", f"p(truth) {percent(f.probability)}")

@@ -13,6 +13,7 @@ from convscope.records.prediction import Predictions
 from convscope.records.report import Section, Sheet, Tile, Words
 
 PICTURE_PX = 112
+PAIR_PX = 168  # two beside each other on a phone, four on a desk
 
 
 def _truth(predictions: Predictions) -> np.ndarray:
@@ -63,7 +64,7 @@ def mistakes_section(
     pictures: Mapping[str, np.ndarray],
     *,
     overlays: Mapping[str, np.ndarray] | None = None,
-    top: int = 24,
+    top: int = 12,
 ) -> Section:
     """The worst mistakes, each with its truth, its answer and, where given, its heat map beside it.
 
@@ -82,9 +83,11 @@ def mistakes_section(
         head, lines = answer_words(predictions, i)
         name = key.rsplit("/", 1)[-1]
         alt = f"{key}: {head or 'predicted'}, {', '.join(lines)}"
-        tiles.append(picture_tile(pictures[key], alt, head=head, lines=(*lines, name), tone="wrong"))
+        size = PAIR_PX if overlays else PICTURE_PX
+        tiles.append(picture_tile(pictures[key], alt, head=head, lines=(*lines, name), tone="wrong", longest_px=size))
         if overlays and key in overlays:
-            tiles.append(picture_tile(overlays[key], f"{key}: where it looked", head="where it looked", lines=(name,)))
+            alt, lines = f"{key}: where it looked", (name,)
+            tiles.append(picture_tile(overlays[key], alt, head="where it looked", lines=lines, longest_px=size))
     words = _mistake_words(predictions, total)
     note = "truth → answer; worst first"
     sheets = (

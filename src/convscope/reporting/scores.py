@@ -12,7 +12,7 @@ from convscope.draw.numbers import count, percent, three
 from convscope.draw.reliability import reliability_figure
 from convscope.draw.thresholds import threshold_figure
 from convscope.metrics.intervals import fold_interval
-from convscope.metrics.ranking import is_defined, pr_curve, roc_curve
+from convscope.metrics.ranking import average_precision, is_defined, pr_curve, roc_auc, roc_curve
 from convscope.records.figure import Figure
 from convscope.records.prediction import Predictions, Scores
 from convscope.records.provenance import Provenance
@@ -73,7 +73,7 @@ def _values_table(scores: Scores) -> Table:
         )
         for name, s in scores.values.items()
     )
-    return Table("All scores", ("Score", "Value", "95 % interval", "How"), rows, numeric=(1,))
+    return Table("All scores", ("Score", "Value", "95 % interval", "How"), rows, numeric=(1, 2))
 
 
 def _class_table(scores: Scores) -> Table:
@@ -103,8 +103,14 @@ def _threshold_figures(predictions: Predictions) -> list[Figure]:
     defined = [c for c in chosen if is_defined(yes[:, c])]
     if not defined:
         return []
-    roc = [(classes[c], *roc_curve(yes[:, c], scores[:, c])) for c in defined]
-    pr = [(classes[c], *pr_curve(yes[:, c], scores[:, c])) for c in defined]
+    roc = [
+        (f"{classes[c]}, area {three(roc_auc(yes[:, c], scores[:, c]))}", *roc_curve(yes[:, c], scores[:, c]))
+        for c in defined
+    ]
+    pr = [
+        (f"{classes[c]}, area {three(average_precision(yes[:, c], scores[:, c]))}", *pr_curve(yes[:, c], scores[:, c]))
+        for c in defined
+    ]
     return [
         threshold_figure(
             "ROC",
@@ -123,6 +129,7 @@ def scores_section(
     predictions: Predictions | None = None,
     provenance: Provenance | None = None,
     name: str = "scores",
+    title: str = "Scores",
 ) -> Section:
     """Headline in words, intervals, confusion, calibration, curves and the tables of all numbers.
 
@@ -130,7 +137,8 @@ def scores_section(
         scores: what `score_predictions` gave.
         predictions: adds ROC and precision-recall curves.
         provenance: printed below the confusion matrix.
-        name: anchor of the section.
+        name: anchor of the section, unique in a report.
+        title: its heading.
     """
     line = provenance.line() if provenance else ""
     shares = [(metric_words(n), s) for n, s in scores.values.items() if is_share(n) and n not in LOWER_IS_BETTER]
@@ -149,7 +157,7 @@ def scores_section(
         blocks += _threshold_figures(predictions)
     blocks += [_values_table(scores), _class_table(scores)]
     words = (headline_words(scores), *_class_words(scores), *_calibration_words(scores))
-    return Section(name, "Scores", f"{count(scores.n)} pictures", words, tuple(blocks))
+    return Section(name, title, f"{count(scores.n)} pictures", words, tuple(blocks))
 
 
 def folds_section(folds: Sequence[Scores]) -> Section:

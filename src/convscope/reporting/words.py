@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convscope.draw.numbers import percent, three
+from convscope.draw.numbers import NO_BREAK, percent, three
 from convscope.records.prediction import Scored
 
 METRICS = {
@@ -52,7 +52,7 @@ def interval_words(name: str, scored: Scored) -> str:
     """A 95 % interval ("79.1 % to 92.4 %"), or why there is none."""
     if scored.low is None or scored.high is None:
         return "none"
-    return f"{value_words(name, scored.low)} to {value_words(name, scored.high)}"
+    return f"{value_words(name, scored.low)} to {value_words(name, scored.high)}".replace(" ", NO_BREAK)
 
 
 def duration(seconds: float) -> str:
