@@ -171,8 +171,7 @@ def _sentence(clear: Sequence[Shortcut], *, two: bool, classes: Sequence[str]) -
         rest = next(c for c in classes if c != s.label) if two else "the rest"
         interval = f"{100 * s.low:.0f} to {100 * s.high:.0f}"
         which = f" ({s.direction} in {shown(s.label)})" if s.direction else ""
-        parts.append(
-            f"{s.feature}{which} tells {shown(s.label)} from {shown(rest)} in {100 * s.auc:.0f} % of pairs (95 % {interval})"
-        )
+        sides = f"{shown(s.label)} from {shown(rest)}"
+        parts.append(f"{s.feature}{which} tells {sides} in {100 * s.auc:.0f} % of pairs (95 % {interval})")
     text = "; ".join(parts)
     return text[0].upper() + text[1:] + "; 50 % is chance."

@@ -57,18 +57,19 @@ def _decode_opened(image: Any, data: bytes, key: str, *, format: str, channels: 
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1:
         notes += (f"first of {frames} frames",)
+    # Pillow turns a TIFF itself when it loads it, and gives its size as turned; no other format, and no other decoder
+    to_turn = 1 if format == "TIFF" and not deep else turn
     if deep:
         values, mode, more = deep_colour(data, key, format)
     else:
         image.load()
         values, mode, more = _pixels(image, key)
-    if values.shape[:2] != (height, width):
-        raise PictureError(
-            key, f"expected {height} x {width} by its header, decoded {values.shape[0]} x {values.shape[1]}"
-        )
-    sides = (width, height) if swaps_sides(turn) else (height, width)
-    picture = Picture(upright(with_channels(values, channels), turn), sides, notes + more)
-    return Stored(picture, format, mode, turn)
+    values = upright(with_channels(values, channels), to_turn)
+    sides = (width, height) if swaps_sides(turn) and format != "TIFF" else (height, width)
+    if values.shape[:2] != sides:
+        found = f"{values.shape[0]} x {values.shape[1]}"
+        raise PictureError(key, f"expected {sides[0]} x {sides[1]} by its header, decoded {found}")
+    return Stored(Picture(values, sides, notes + more), format, mode, turn)
 
 
 def _is_deep_colour(image: Any, data: bytes, format: str) -> bool:
