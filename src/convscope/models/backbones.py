@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from convscope.models.weights import KerasWeights
-
 # caffe: BGR minus the ImageNet mean; tf: x / 127.5 - 1; torch: per-channel mean and deviation of x / 255;
 # included: Keras' constructor adds it; efficientnet: Keras keeps it in the weights, convscope as the torch kind
 Scaling = Literal["caffe", "tf", "torch", "included", "efficientnet"]
@@ -29,6 +27,26 @@ EFFICIENTNET = r"^(stem|block\d+[a-z]+|top)_"
 CONVNEXT = r"(stem|stage_\d+_block_\d+|downsampling_block_\d+)"
 
 HOST = "https://storage.googleapis.com/"
+
+
+@dataclass(frozen=True)
+class KerasWeights:
+    """One weights file of keras.applications, without the classification layers.
+
+    Attributes:
+        url: where Keras itself takes it from; its last part is the file's name in the cache.
+        digest: MD5 (32 hexadecimal digits) or SHA-256 (64) as Keras states it; "" where Keras states none.
+        cached_as: the file's name in Keras' cache, where it differs from the URL's last part.
+    """
+
+    url: str
+    digest: str = ""
+    cached_as: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name in Keras' cache."""
+        return self.cached_as or self.url.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from convscope.errors import ModelError, PlanError
 from convscope.models.catalogue import MODELS
 from convscope.models.parts import OUTPUTS, POOLED
 from convscope.models.simple_cnn import SimpleCnnOptions
+from convscope.models.sizes import takes_any_size
 from convscope.records.geometry import Preprocess
 
 keras = load_keras()
@@ -185,11 +186,8 @@ def any_size(network: Network) -> Any:
         ModelError: the network takes one size only.
     """
     if not network.native_size_ok:
-        raise ModelError(
-            f"expected a network that takes pictures of any size, {network.name} takes {network.preprocess.size} only"
-        )
-    pixels = keras.Input((None, None, network.preprocess.channels), name="pixels_any_size")
-    return keras.models.clone_model(network.model, input_tensors=pixels, clone_function=lambda layer: layer)
+        raise ModelError(f"expected a network that takes pictures of any size, {network.name} does not")
+    return takes_any_size(network.model)
 
 
 def freeze_backbone(network: Network) -> None:

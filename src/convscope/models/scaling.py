@@ -24,7 +24,7 @@ def normalization(*, of_255: bool = True) -> Any:
 
 
 def _caffe(rgb: Any) -> Any:
-    """A frozen 1x1 convolution, which the scope can show: its kernel swaps red and blue, its bias takes the mean off."""
+    """A frozen 1x1 convolution, open to the scope: its kernel swaps red and blue, its bias takes the mean off."""
     layer = keras.layers.Conv2D(3, 1, trainable=False, name=RGB_TO_BGR)
     x = layer(rgb)
     layer.set_weights([np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3), -np.asarray(CAFFE_MEAN_BGR, np.float32)])

