@@ -59,7 +59,7 @@ class Saved:
 
 
 def _save(path: Path, arrays: list[np.ndarray]) -> None:
-    save_file({f"{i:05d}": np.ascontiguousarray(a) for i, a in enumerate(arrays)}, path)
+    save_file({f"{i:05d}": np.array(a, order="C") for i, a in enumerate(arrays)}, path)
 
 
 def _load(path: Path) -> list[np.ndarray]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from convscope.backend.randomness import seed_everything
-from convscope.backend.selection import load_keras
 from convscope.errors import DataError, ModelError
 from convscope.files.journal import JournalFile
 from convscope.layers.augment import Augmenter
@@ -27,11 +26,9 @@ from convscope.training.phases import Phase, compile_phase, fitted_model, plan_p
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
-from convscope.training.stopping import BestEpoch, DivergedError, FiniteLoss, Plateau
+from convscope.training.stopping import Averaged, BestEpoch, DivergedError, FiniteLoss, Plateau
 from convscope.training.turning import Bar, Count, Turn
-from convscope.training.weights import read_variables, write_variables
-
-keras = load_keras()
+from convscope.training.weights import own_copies, read_variables, write_variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +189,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         journal,
         Count(state, journal),
         *run.callbacks,
-        *([keras.callbacks.SwapEMAWeights()] if plan.ema and not is_own else []),
+        *([Averaged()] if plan.ema and not is_own else []),
         Bar(run.progress, f"{phase.name}, epoch", phase.epochs),
         ready.checkpoint,
     ]
@@ -214,6 +211,8 @@ def _fit_epochs(run: _Run, ready: _Pass) -> None:
                 verbose=0,
                 shuffle=False,  # the order comes from the loader; Keras' own could not be resumed
             )
+        if run.job.plan.ema:
+            own_copies(model.trainable_variables)  # Keras has just put the averages there
         if model.stop_training:
             return
 

@@ -30,8 +30,8 @@ MAY_CHANGE = (
 
 
 def model_print(model: Any) -> str:
-    """SHA-256 over path, shape and dtype of every variable."""
-    words = [f"{v.path} {tuple(v.shape)} {v.dtype}" for v in model.variables]
+    """SHA-256 over name, shape and dtype of every variable; layer names are left out, Keras counts them on."""
+    words = [f"{v.name} {tuple(v.shape)} {v.dtype}" for v in model.variables]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convscope.backend.selection import load_keras
+from convscope.backend.tensors import to_numpy
 from convscope.training.plan import Plan
 
 keras = load_keras()
@@ -105,4 +106,5 @@ def learning_rate(curve: Curve, uses_plateau: bool) -> Any:
 
 def current_rate(model: Any) -> float:
     """The learning rate that the model's next step takes."""
-    return float(ops.convert_to_numpy(model.optimizer.learning_rate))
+    rate = model.optimizer.learning_rate
+    return float(to_numpy(getattr(rate, "value", rate)))

@@ -14,7 +14,7 @@ from convscope.registry import nearest
 from convscope.training.callbacks import plain_logs
 from convscope.training.plan import Plan
 from convscope.training.state import RunState
-from convscope.training.weights import read_variables
+from convscope.training.weights import own_copies, read_variables, write_variables
 
 keras = load_keras()
 
@@ -68,6 +68,30 @@ class BestEpoch(_Callback):
         state.waited += 1
         if plan.patience and state.waited >= plan.patience:
             self.model.stop_training = True
+
+
+class Averaged(_Callback):
+    """Validate with the averaged weights (`plan.ema`), then go on training with the others.
+
+    Keras' SwapEMAWeights does the same but warns on JAX under NumPy 2; this one needs the public API alone.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is set aside yet."""
+        super().__init__()
+        self._raw: list[np.ndarray] | None = None
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Set the trained weights aside, put the averages in their place."""
+        self._raw = read_variables(self.model.trainable_variables)
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        own_copies(self.model.trainable_variables)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Take the trained weights back."""
+        if self._raw is not None:
+            write_variables(self.model.trainable_variables, self._raw, "weights")
+        self._raw = None
 
 
 class Plateau(_Callback):

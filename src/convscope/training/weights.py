@@ -34,3 +34,12 @@ def write_variables(variables: Sequence[Any], values: Sequence[np.ndarray], what
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def own_copies(variables: Sequence[Any]) -> None:
+    """Give each variable memory of its own.
+
+    On JAX an averaged weight that Keras copied into the model is the optimizer's own array; the next step donates it
+    and leaves the optimizer with a deleted one.
+    """
+    write_variables(variables, read_variables(variables), "weights")
