@@ -63,24 +63,24 @@ INCEPTION_RESNET_V2 = STEM | {
     "mixed_6a": (415, 16, 186, 186, 4.745, 10.323),
     "block17_20_ac": (2335, 16, 1146, 1146, 11.230, 24.913),
     "mixed_7a": (2399, 32, 1162, 1162, 11.781, 26.190),
-    "conv_7b": (3039, 32, 1482, 1482, 12.958, 29.203),
+    "conv_7b_ac": (3039, 32, 1482, 1482, 12.958, 29.203),
 }
 # Keras pads 0 before and 1 after whatever the size; at 224 that is TensorFlow's "same", at 321 it is not
 MOBILENET = {
-    "conv1": (3, 2, 0, None, 0.022, None),
-    "conv_pw_1": (7, 2, 2, None, 0.082, None),
-    "conv_pw_2": (11, 4, 2, None, 0.137, None),
-    "conv_pw_3": (19, 4, 6, None, 0.248, None),
-    "conv_pw_4": (27, 8, 6, None, 0.302, None),
-    "conv_pw_5": (43, 8, 14, None, 0.409, None),
-    "conv_pw_6": (59, 16, 14, None, 0.461, None),
-    "conv_pw_7": (91, 16, 30, None, 0.566, None),
-    "conv_pw_8": (123, 16, 46, None, 0.671, None),
-    "conv_pw_9": (155, 16, 62, None, 0.775, None),
-    "conv_pw_10": (187, 16, 78, None, 0.880, None),
-    "conv_pw_11": (219, 16, 94, None, 0.985, None),
-    "conv_pw_12": (251, 32, 94, None, 1.037, None),
-    "conv_pw_13": (315, 32, 126, None, 1.140, None),
+    "conv1_relu": (3, 2, 0, None, 0.022, None),
+    "conv_pw_1_relu": (7, 2, 2, None, 0.082, None),
+    "conv_pw_2_relu": (11, 4, 2, None, 0.137, None),
+    "conv_pw_3_relu": (19, 4, 6, None, 0.248, None),
+    "conv_pw_4_relu": (27, 8, 6, None, 0.302, None),
+    "conv_pw_5_relu": (43, 8, 14, None, 0.409, None),
+    "conv_pw_6_relu": (59, 16, 14, None, 0.461, None),
+    "conv_pw_7_relu": (91, 16, 30, None, 0.566, None),
+    "conv_pw_8_relu": (123, 16, 46, None, 0.671, None),
+    "conv_pw_9_relu": (155, 16, 62, None, 0.775, None),
+    "conv_pw_10_relu": (187, 16, 78, None, 0.880, None),
+    "conv_pw_11_relu": (219, 16, 94, None, 0.985, None),
+    "conv_pw_12_relu": (251, 32, 94, None, 1.037, None),
+    "conv_pw_13_relu": (315, 32, 126, None, 1.140, None),
 }
 NETS = {"VGG16": VGG16, "InceptionV3": INCEPTION_V3, "InceptionResNetV2": INCEPTION_RESNET_V2, "MobileNet": MOBILENET}
 
@@ -96,11 +96,11 @@ def fields(name: str, size: int) -> Fields:
 
 
 def layer_named(graph: Graph, name: str) -> str:
-    """The path of "conv 2", the third convolution, or the name itself."""
+    """The path of "conv 2", the end of the third convolution with its activation, or the name itself."""
     kind, _, number = name.partition(" ")
     if not number:
         return name
-    wanted = {"conv": "Conv2D", "pool": "MaxPooling2D"}[kind]
+    wanted = {"conv": "Activation", "pool": "MaxPooling2D"}[kind]
     return [c.path for c in graph.calls if c.kind == wanted][int(number)]
 
 

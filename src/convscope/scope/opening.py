@@ -38,7 +38,8 @@ def kind_of(operation: Any) -> str | None:
 
     A subclass that leaves `call` alone is of its parent's kind.
     """
-    made = type(operation)
+    made: Any = type(operation)
+    parent: Any
     for parent in made.__mro__:
         family = parent.__module__.split(".")
         if family[:2] == ["keras", "src"] and family[2] in ("layers", "ops", "models"):
@@ -71,6 +72,7 @@ def _functional(operation: Any) -> Any:
     """The functional graph that `operation` runs, or None."""
     if isinstance(operation, keras.Sequential) and type(operation).call is keras.Sequential.call:
         return operation._functional
+    made: Any
     for made in type(operation).__mro__:
         # the class of keras.Model(inputs, outputs) has no public name
         if made.__name__ == "Functional" and made.__module__.startswith("keras.src.models"):

@@ -18,6 +18,18 @@ from convscope.scope.field.taps import (
 )
 from convscope.scope.graph import Call
 
+__all__ = [
+    "adaptive",
+    "convolution",
+    "cropping",
+    "enlarging",
+    "padding",
+    "per_axis",
+    "pooling",
+    "transposed",
+    "transposed_before",
+]
+
 
 def before_of(padding: str, size: int, kernel: int, stride: int, dilation: int) -> int:
     """Padding before the first position for Keras' words "valid", "same" and "causal"."""

@@ -46,7 +46,7 @@ def propagate(graph: Graph, starts: Sequence[State] | None = None) -> Fields:
         taken = [states[s.call][s.output] for s in call.inputs]
         found = RULES.get(call.family or "")
         result = everything(call, taken) if found is None else found(call, taken)
-        several = result if isinstance(result, list) else [result] * len(call.output_shapes)
+        several = [result] * len(call.output_shapes)
         states.append(tuple(several))
         notes.append(_noticed(call, taken, several, known=found is not None))
     return Fields(graph, tuple(states), tuple(notes))

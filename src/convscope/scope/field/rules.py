@@ -23,7 +23,7 @@ from convscope.scope.field.track import (
 )
 from convscope.scope.graph import Call
 
-Rule = Callable[[Call, Sequence[State]], State | list[State]]
+Rule = Callable[[Call, Sequence[State]], State]
 RULES: dict[str, Rule] = {}
 
 
