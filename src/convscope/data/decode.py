@@ -50,7 +50,9 @@ def decode_picture(
         channels: 3 for RGB, 1 for grey.
         at_least_hw: height and width in pixels, after orientation, below which the result must not fall; then a JPEG
             is decoded at the smallest of libjpeg's scales k/8 that keeps both. None, or fast=False: full size.
-        fast: whether reduced decoding is allowed (it differs from full decoding and resizing by about 1/255).
+        fast: whether reduced decoding is allowed. After fitting, 224 x 224 frames of 640 x 480 photographs differ from
+            full decoding by 0.3 (smooth) to 2.1 (fine texture) of 255 per value on average, without bias; with a floor
+            1.25 times the frame by 0.3 to 1.5.
         limits: pictures that claim more are refused by their header.
 
     Returns:
