@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from math import prod
 from typing import Any
 
@@ -19,9 +20,13 @@ MAX_MAP = 1 << 31
 Shapes = dict[str, tuple[int, ...]]
 
 
+def _deserialized(architecture: dict[str, Any]) -> Any:
+    return keras.saving.deserialize_keras_object(deepcopy(architecture), safe_mode=True)  # Keras empties what it reads
+
+
 def _shapes(architecture: dict[str, Any]) -> Shapes:
     with keras.StatelessScope(initialize_variables=False):
-        model = keras.saving.deserialize_keras_object(architecture, safe_mode=True)
+        model = _deserialized(architecture)
         if not model.built:
             return {}
         weights = {name: tuple(v.shape) for name, v in named_variables(model).items()}
@@ -71,7 +76,7 @@ def build(architecture: dict[str, Any], where: str) -> Any:
         BundleError: Keras refuses it.
     """
     try:
-        return keras.saving.deserialize_keras_object(architecture, safe_mode=True)
+        return _deserialized(architecture)
     except Exception as error:  # each back end has its own errors; all of them mean "refused"
         raise BundleError(f"{where}: Keras can't build this architecture: {_first_line(error)}") from error
 

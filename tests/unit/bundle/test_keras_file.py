@@ -161,7 +161,7 @@ def test_m9_a_class_that_the_host_registered(attack: Any) -> None:
         ({"config_name": "C:\\x"}, "R11"),
         ({"config_dtype": "evil_from_float32"}, "R9"),
         ({"inbound_nodes": [{"args": ["float16"], "kwargs": {}}]}, "R12"),
-        ({"config_units": 10**13}, r"100,000,000,000,000|110,000,000,000,000"),
+        ({"config_units": 10**13}, "10,000,000,000,000 values"),
         ({"config_units": 10**17}, "larger than 2\\^53"),
         ({"config_units": -1}, "can't build"),
         ({"config_units": float("nan")}, "NaN is not JSON"),

@@ -53,7 +53,7 @@ def two_outputs() -> Any:
     import keras
 
     pixels = keras.Input((8, 8, 3))
-    x = keras.layers.SeparableConv2D(4, 3, kernel_regularizer=None, activation="gelu")(pixels)
+    x = keras.layers.SeparableConv2D(4, 3, activation="gelu")(pixels)
     x = keras.layers.LayerNormalization()(x)
     features = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(pixels, [keras.layers.Dense(1)(features), keras.layers.Dense(3)(features)])
@@ -183,6 +183,7 @@ def test_a_model_with_nan_is_not_saved_and_the_older_bundle_stays(tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["m.cvs"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_file_whole(tmp_path: Path) -> None:
     """RLIMIT_FSIZE in a child stands for a full disk."""
     script = (
