@@ -9,12 +9,14 @@ from convscope.draw.svg import INK, INK2, INK3, LINE, MUST, PANEL, rect, svg_fig
 from convscope.records.figure import Figure
 
 MOST_NUMBERED = 16
-LABEL_PX, SIDE_PX = 84, 340
+LABEL_PX, SIDE_PX, TURN_BELOW_PX = 84, 340, 60
+MOST_NAMED = 40
 
 
 def _cell(x: float, y: float, side: float, facts: tuple[int, float, bool, str], numbered: bool) -> list[str]:
     n, share, is_right, hint = facts
     colour = INK2 if is_right else MUST
+    shade = max(share, 0.12) if n else 0.0  # a single mistake stays visible
     parts = [
         rect(
             x,
@@ -22,8 +24,8 @@ def _cell(x: float, y: float, side: float, facts: tuple[int, float, bool, str], 
             side - 2,
             side - 2,
             fill=colour,
-            fill_opacity=f"{share:.3f}",
-            stroke=LINE if share < 0.05 else colour,
+            fill_opacity=f"{shade:.3f}",
+            stroke=colour if n else LINE,
             stroke_opacity="0.5",
             hint=hint,
         )
@@ -49,21 +51,26 @@ def _cell(x: float, y: float, side: float, facts: tuple[int, float, bool, str], 
     return parts
 
 
+def _top(side: float) -> float:
+    """Where the cells begin: short names stand upright over wide cells, long ones are turned over narrow cells."""
+    return 34.0 if side >= TURN_BELOW_PX else 84.0
+
+
 def _labels(classes: tuple[str, ...], side: float) -> list[str]:
-    parts = [
-        text(LABEL_PX, 11, "says", fill=INK3),
-        text(0, 40, "truth", fill=INK3),
-    ]
+    top = _top(side)
+    size = min(11.0, max(7.0, side - 1))
+    parts = [text(0, 11, "truth ↓  says →", fill=INK3)]
     for i, name in enumerate(classes):
-        middle = 30 + (i + 0.5) * side
-        parts.append(text(LABEL_PX - 6, middle + 3, short(name, 12), text_anchor="end", fill=INK))
-        across = LABEL_PX + (i + 0.5) * side - 1
-        if side >= 60:
-            parts.append(text(across, 25, short(name, int(side / 6.5)), text_anchor="middle", fill=INK))
+        middle = (i + 0.5) * side - 1
+        parts.append(
+            text(LABEL_PX - 6, top + middle + size * 0.36, short(name, 12), text_anchor="end", fill=INK, font_size=size)
+        )
+        x, y = LABEL_PX + middle, top - 8
+        if side >= TURN_BELOW_PX:
+            parts.append(text(x, y, short(name, int(side / 6.5)), text_anchor="middle", fill=INK))
         else:
-            parts.append(
-                text(across, 25, short(name, max(2, int(side / 7))), text_anchor="middle", fill=INK, font_size=10)
-            )
+            turn = f"rotate(-90 {x + size * 0.36:.1f} {y:.1f})"
+            parts.append(text(x + size * 0.36, y, short(name, 12), fill=INK, font_size=size, transform=turn))
     return parts
 
 
@@ -79,13 +86,15 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...], *, caption
     side = min((SIDE_PX - LABEL_PX) / k, 128.0)
     numbered = k <= MOST_NUMBERED
     totals = confusion.sum(axis=1)
-    parts = _labels(classes, side) if k <= 24 else [text(LABEL_PX, 11, "says (columns), truth (rows)", fill=INK3)]
+    parts = _labels(classes, side) if k <= MOST_NAMED else [text(0, 11, "truth ↓  says →", fill=INK3)]
     for row in range(k):
         for column in range(k):
             n = int(confusion[row, column])
             share = n / totals[row] if totals[row] else 0.0
             hint = f"{classes[row]} called {classes[column]}: {n} of {int(totals[row])}"
-            parts += _cell(LABEL_PX + column * side, 30 + row * side, side, (n, share, row == column, hint), numbered)
+            parts += _cell(
+                LABEL_PX + column * side, _top(side) + row * side, side, (n, share, row == column, hint), numbered
+            )
     right, n = int(np.trace(confusion)), int(confusion.sum())
     errors = [
         (int(confusion[i, j]), f"{classes[i]} called {classes[j]} {int(confusion[i, j])} times")
@@ -96,4 +105,4 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...], *, caption
     worst = "; most often " + ", ".join(w for _, w in sorted(errors, reverse=True)[:3]) if errors else ""
     alt = f"Confusion matrix of {k} classes: {right} of {n} pictures right{worst}."
     words = ("Truth and answer", alt, caption or "Shade: share of the row. Grey: right. Red: wrong.")
-    return svg_figure(parts, width=SIDE_PX, height=round(34 + k * side), words=words)
+    return svg_figure(parts, width=SIDE_PX, height=round(_top(side) + 4 + k * side), words=words)

@@ -43,6 +43,8 @@ def percent(share: float) -> str:
     if not math.isfinite(share):
         return three(share)
     value = 100 * share
+    if 99.95 <= value < 100:
+        return f">{NO_BREAK}99.9{NO_BREAK}%"
     if value in (0.0, 100.0) or abs(value) >= 0.95:
         text = f"{abs(value):.1f}".removesuffix(".0") if value in (0.0, 100.0) else f"{abs(value):.1f}"
     else:

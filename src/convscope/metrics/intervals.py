@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -89,13 +90,16 @@ def scored_mean(values: np.ndarray, *, method: str = "t interval") -> Scored:
     return Scored(mean, mean - half, mean + half, int(values.size), method)
 
 
-def fold_interval(values: Sequence[float]) -> Scored:
+def fold_interval(values: Sequence[float], *, limits: tuple[float, float] | None = None) -> Scored:
     """Mean of one score over the folds of a cross-validation with its 95 % t interval; `n` is the number of folds.
 
     The training sets of folds overlap, so the interval is a little too narrow for a new data set
-    (Bengio and Grandvalet 2004); it says how far the folds agree.
+    (Bengio and Grandvalet 2004); it says how far the folds agree. `limits` cuts it to what the score can be.
     """
-    return scored_mean(np.asarray(values, np.float64), method=f"t interval over {len(values)} folds")
+    found = scored_mean(np.asarray(values, np.float64), method=f"t interval over {len(values)} folds")
+    if limits is None or found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, limits[0]), high=min(found.high, limits[1]))
 
 
 def bootstrap(

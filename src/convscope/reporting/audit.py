@@ -120,7 +120,7 @@ def audit_section(
     if audit.sizes:
         blocks.append(sizes_figure(audit.sizes, truth=audit.truth, classes=order, input_hw=input_hw))
     if audit.brightness:
-        words = ("mean of all pixels, 0 to 255", "Share of each class per bin.")
+        words = ("mean of all pixels, 0 to 255", "Height: share of the pictures of the group in each bin.")
         blocks.append(
             histogram_figure("Mean brightness", audit.brightness, truth=audit.truth, classes=order, words=words)
         )

@@ -90,11 +90,8 @@ def mistakes_section(
             tiles.append(picture_tile(overlays[key], alt, head="where it looked", lines=lines, longest_px=size))
     words = _mistake_words(predictions, total)
     note = "truth → answer; worst first"
-    sheets = (
-        (Sheet("The worst", tuple(tiles), note=note, caption="Probabilities are those of the saved model."),)
-        if tiles
-        else ()
-    )
+    caption = "" if predictions.task == "regress" else "Probabilities are those of the saved model."
+    sheets = (Sheet("The worst", tuple(tiles), note=note, caption=caption),) if tiles else ()
     return Section("mistakes", "Worst mistakes", f"{len(predictions.keys)} pictures", words, sheets)
 
 

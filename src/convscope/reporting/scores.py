@@ -8,7 +8,7 @@ import numpy as np
 
 from convscope.draw.bars import interval_figure
 from convscope.draw.confusion import confusion_figure
-from convscope.draw.numbers import count, percent, three
+from convscope.draw.numbers import count, percent, short, three
 from convscope.draw.reliability import reliability_figure
 from convscope.draw.thresholds import threshold_figure
 from convscope.metrics.intervals import fold_interval
@@ -28,11 +28,16 @@ def headline_words(scores: Scores) -> tuple[str, str]:
     best = scores.values[scores.headline]
     name = metric_words(scores.headline)
     interval = f" 95 % interval {interval_words(scores.headline, best)}." if best.low is not None else ""
-    guess = "" if scores.majority is None else f" Guessing gives {value_words(scores.headline, scores.majority)}."
+    how = "Always saying the mean" if scores.task == "regress" else "Guessing"
+    guess = "" if scores.majority is None else f" {how} gives {value_words(scores.headline, scores.majority)}."
     title = f"{name} {value_words(scores.headline, best.value)}."
     beaten = best.low is not None and scores.majority is not None and best.low <= scores.majority
     warning = " The interval reaches down to guessing: not shown to have learnt." if beaten else ""
     return title, f"On {count(scores.n)} pictures that training never saw.{interval}{guess}{warning}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _class_words(scores: Scores) -> Words:
@@ -47,7 +52,7 @@ def _class_words(scores: Scores) -> Words:
         row = scores.confusion[scores.classes.index(worst)].copy()
         row[scores.classes.index(worst)] = 0
         if row.max() > 0:
-            detail += f" Most often taken for {scores.classes[int(row.argmax())]} ({int(row.max())} times)."
+            detail += f" Most often taken for {scores.classes[int(row.argmax())]} ({_times(int(row.max()))})."
     return ((f"Hardest class: {worst}.", detail),)
 
 
@@ -104,11 +109,17 @@ def _threshold_figures(predictions: Predictions) -> list[Figure]:
     if not defined:
         return []
     roc = [
-        (f"{classes[c]}, area {three(roc_auc(yes[:, c], scores[:, c]))}", *roc_curve(yes[:, c], scores[:, c]))
+        (
+            f"{short(classes[c], 12)}, area {three(roc_auc(yes[:, c], scores[:, c]))}",
+            *roc_curve(yes[:, c], scores[:, c]),
+        )
         for c in defined
     ]
     pr = [
-        (f"{classes[c]}, area {three(average_precision(yes[:, c], scores[:, c]))}", *pr_curve(yes[:, c], scores[:, c]))
+        (
+            f"{short(classes[c], 12)}, area {three(average_precision(yes[:, c], scores[:, c]))}",
+            *pr_curve(yes[:, c], scores[:, c]),
+        )
         for c in defined
     ]
     return [
@@ -166,7 +177,7 @@ def folds_section(folds: Sequence[Scores]) -> Section:
     rows, means = [], {}
     for name in shared:
         values = [f.values[name].value for f in folds]
-        means[name] = fold_interval(values)
+        means[name] = fold_interval(values, limits=(0.0, 1.0) if is_share(name) else None)
         cells = tuple(value_words(name, v) for v in values)
         rows.append(
             (metric_words(name), *cells, value_words(name, means[name].value), interval_words(name, means[name]))
