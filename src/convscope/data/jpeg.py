@@ -35,7 +35,7 @@ def decode_jpeg(data: bytes, key: str, *, channels: int, at_least_hw: tuple[int,
     """
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # KeyError: a colour space that simplejpeg has no name for
         raise PictureError(key, f"damaged or truncated JPEG header ({_plain(error)})") from error
     check_size(key, (height, width), 4 if space in _INKS else 3, limits)
     turn, notes = _orientation(data)
@@ -74,7 +74,7 @@ def _pixels(
     wanted = "GRAY" if channels == 1 or space.lower() == "gray" else "RGB"
     try:
         values = simplejpeg.decode_jpeg(data, wanted, min_height=floor[0], min_width=floor[1], strict=True)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         reason = _plain(error)
         if "premature end" in reason.lower():
             raise PictureError(key, f"truncated ({reason})") from error

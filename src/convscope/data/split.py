@@ -91,25 +91,33 @@ def fold_samples(samples: Samples, k: int, *, seed: int, val_share: float = 0.1,
     units = _units(samples, ties, seed, np.arange(len(samples)))
     if not 2 <= k <= len(units):
         raise PlanError(f"expected folds between 2 and {len(units)} (the independent groups of pictures), got {k}")
-    fold = np.zeros(len(samples), np.int64)
-    totals = np.zeros(k, np.int64)
-    for stratum in _strata(units):
-        counts = np.zeros(k, np.int64)
-        for unit in stratum:
-            chosen = int(np.lexsort((totals, counts))[0])
-            fold[list(unit.members)] = chosen
-            counts[chosen] += len(unit.members)
-            totals[chosen] += len(unit.members)
+    fold = _folds(units, k, len(samples))
     splits = []
     for number in range(k):
         part = np.where(fold == number, "test", "train").astype("<U5")
-        rest = _units(samples, ties, seed + 1 + number, np.flatnonzero(fold != number))
+        rest = [unit for unit in units if fold[unit.members[0]] != number]
+        # another order in each fold, so that not the same pictures validate every time
+        rest.sort(key=lambda unit: hashlib.sha256(b"%d" % number + unit.chance).digest())
         for stratum in _strata(rest):
             _deal(stratum, part, {"val": val_share})
         found = {name: np.flatnonzero(part == name).astype(np.int64) for name in ("train", "val", "test")}
         rule = _rule(samples, found, ties, seed)
         splits.append(Split(**found, rule=f"fold {number + 1} of {k}; {rule}"))
     return splits
+
+
+def _folds(units: list[_Unit], k: int, n: int) -> np.ndarray:
+    """(n,) int64 fold numbers: each unit goes to the fold that has least of its stratum, then least of all."""
+    fold = np.zeros(n, np.int64)
+    totals = [0] * k
+    for stratum in _strata(units):
+        counts = [0] * k
+        for unit in stratum:
+            chosen = min(range(k), key=lambda f: (counts[f], totals[f]))
+            fold[list(unit.members)] = chosen
+            counts[chosen] += len(unit.members)
+            totals[chosen] += len(unit.members)
+    return fold
 
 
 def _refuse_lone_classes(samples: Samples) -> None:
