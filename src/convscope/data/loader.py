@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
@@ -125,9 +126,16 @@ class Loader:
         return self._finish(self._start(at_once, (epoch, i)))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of `epoch` from number `start` on; threads read a few batches ahead."""
+        """Yield the batches of `epoch` from number `start` on; threads read a few batches ahead.
+
+        With unreadable="drop" a batch of which nothing is left is passed over.
+        """
         numbers = ((epoch, i) for i in range(start, len(self)))
-        return prefetched(numbers, self._start, self._finish, workers=self.workers or default_workers(), ahead=AHEAD)
+        workers = self.workers or default_workers()
+        with closing(prefetched(numbers, self._start, self._finish, workers=workers, ahead=AHEAD)) as ready:
+            for batch in ready:
+                if len(batch.indices):
+                    yield batch
 
     def _start(self, submit: Submit, number: tuple[int, int]) -> _Job:
         epoch, i = number

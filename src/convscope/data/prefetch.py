@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ def prefetched(
     *,
     workers: int,
     ahead: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield finish(start(item)) for each item, in order, with up to `ahead` later items already started.
 
     Args:

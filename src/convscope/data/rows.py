@@ -14,7 +14,7 @@ import numpy as np
 from convscope.data.budget import CacheBudget
 from convscope.data.cache import SUFFIX, Cache, DiskCache, MemoryCache, cache_key, make_room
 from convscope.data.fit import fit_picture
-from convscope.errors import DataError, PictureError, StorageError
+from convscope.errors import DataError, PictureError
 from convscope.records.geometry import Preprocess
 from convscope.records.samples import Samples, SetAside
 
@@ -151,7 +151,7 @@ class PictureRows:
         elif self._budget.folder is not None and self._samples.root is not None and need <= self._budget.disk_limit():
             try:
                 cache = self._open_disk(self._budget.folder, row, need)
-            except StorageError as error:  # a cache is a comfort; without it the work goes on, slower
+            except OSError as error:  # a cache is a comfort; without it the work goes on, slower
                 self.cache_words = f"nothing kept: {error}"
                 return None
         else:

@@ -16,6 +16,7 @@ ops = keras.ops
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow's "L" uses
 BLEND = 0.9  # RandAugment at strength 1: how far brightness, contrast, saturation and sharpness go
 POSTERIZE_BITS = 4.0  # RandAugment at strength 1: how many bits are dropped
+_HAIR = 0.01  # rounding may leave a whole number just below an edge, where posterize and solarize jump
 
 
 def _per_picture(values: Any) -> Any:
@@ -61,13 +62,13 @@ def turn_hue(x: Any, turns: Any) -> Any:
     Source: Smith 1978, the hexcone model; back by the closed form v - chroma * max(0, min(k, 4 - k, 1)).
     """
     red, green, blue = x[..., 0], x[..., 1], x[..., 2]
-    value, chroma = ops.max(x, axis=-1), ops.max(x, axis=-1) - ops.min(x, axis=-1)
+    value = ops.max(x, axis=-1)
+    chroma = value - ops.min(x, axis=-1)
     safe = ops.where(chroma > 0, chroma, ops.ones_like(chroma))
-    sixth = ops.where(
-        ops.equal(value, red),
-        (green - blue) / safe,
-        ops.where(ops.equal(value, green), 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
+    # by order, not by `value == red`: a compiler may compute the two sides of an equality with different rounding
+    is_red = ops.logical_and(red >= green, red >= blue)
+    from_rest = ops.where(green >= blue, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+    sixth = ops.where(is_red, (green - blue) / safe, from_rest)
     sixth = sixth + 6 * ops.reshape(turns, (-1, 1, 1))
     planes = []
     for offset in (5.0, 3.0, 1.0):
@@ -81,10 +82,8 @@ def smooth(x: Any) -> Any:
     height, width = x.shape[1], x.shape[2]
     if height < 3 or width < 3:
         return x
-    total = 4 * x[:, 1:-1, 1:-1]
-    for dy in range(3):
-        for dx in range(3):
-            total = total + x[:, dy : height - 2 + dy, dx : width - 2 + dx]
+    rows = x[:, :-2] + x[:, 1:-1] + x[:, 2:]
+    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * x[:, 1:-1, 1:-1]
     middle = ops.concatenate([x[:, 1:-1, :1], total / 13, x[:, 1:-1, -1:]], axis=2)
     return ops.concatenate([x[:, :1], middle, x[:, -1:]], axis=1)
 
@@ -105,27 +104,20 @@ def rand_augment_colours(x: Any, rounds: Any) -> Any:
 
 def _round(x: Any, number: Any, strength: Any) -> Any:
     def chosen(name: str) -> Any:
-        return _per_picture(ops.equal(number, float(RAND_AUGMENT_OPS.index(name))))
+        return _per_picture(ops.cast(ops.equal(number, float(RAND_AUGMENT_OPS.index(name))), "float32"))
 
-    factor = 1 + BLEND * _per_picture(strength)
-    zero = ops.zeros_like(x)
-    base = ops.where(chosen("contrast"), mean_luma(x) + zero, zero)  # brightness blends with black
-    if x.shape[-1] == 3:
-        base = ops.where(chosen("saturation"), luma(x) + zero, base)
-        blended = ops.logical_or(chosen("brightness"), ops.logical_or(chosen("contrast"), chosen("saturation")))
-    else:  # a picture without colours has no saturation to change
-        blended = ops.logical_or(chosen("brightness"), chosen("contrast"))
-    base = ops.where(chosen("sharpness"), smooth(x), base)
-    blended = ops.logical_or(blended, chosen("sharpness"))
+    strength = _per_picture(strength)
+    # x * gain + offset + luma(x) * greyed + smooth(x) * softened: all zero but the gain where nothing is chosen
+    change, by_mean, stretched = BLEND * strength, chosen("contrast"), chosen("autocontrast")
+    greyed = -change * chosen("saturation") * (x.shape[-1] == 3)  # without colours there is no saturation to change
+    softened = -change * chosen("sharpness")
     low, high = ops.min(x, axis=(1, 2), keepdims=True), ops.max(x, axis=(1, 2), keepdims=True)
-    spread = ops.where(high > low, high - low, ops.full_like(high, 255.0))
-    stretched = (x - ops.where(high > low, low, ops.zeros_like(low))) * (255 / spread)
-    step = 2.0 ** ops.round(POSTERIZE_BITS * ops.abs(_per_picture(strength)))
-    threshold = 255 * (1 - ops.abs(_per_picture(strength)))
-    x = ops.where(
-        blended,
-        _blend(x, base, factor),
-        ops.where(chosen("autocontrast"), stretched, x),
-    )
-    x = ops.where(chosen("posterize"), ops.floor(x / step) * step, x)
-    return ops.where(ops.logical_and(chosen("solarize"), x >= threshold), 255 - x, x)
+    stretched = ops.where(high > low, stretched, ops.zeros_like(high))
+    to_full = 255 / ops.where(high > low, high - low, ops.ones_like(high))
+    gain = 1 + change * (chosen("brightness") + by_mean) - greyed - softened + stretched * (to_full - 1)
+    offset = -change * by_mean * mean_luma(x) - stretched * low * to_full
+    x = _clip(x * gain + offset + luma(x) * greyed + smooth(x) * softened)
+    step = 2.0 ** ops.round(POSTERIZE_BITS * ops.abs(strength))
+    x = ops.where(chosen("posterize") > 0, ops.floor((x + _HAIR) / step) * step, x)
+    threshold = 255 * (1 - ops.abs(strength))
+    return ops.where(ops.logical_and(chosen("solarize") > 0, x + _HAIR >= threshold), 255 - x, x)
