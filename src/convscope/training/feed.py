@@ -128,11 +128,11 @@ class Feed(_PyDataset):
         """Batches of the present epoch."""
         return len(self._source) - self._start
 
-    def begin_epoch(self, epoch: int, start: int = 0) -> None:
-        """Say which epoch comes; what was made ahead for it stays."""
-        if not self._is_fixed and (epoch, start) != (self._epoch, self._start):
+    def begin_epoch(self, epoch: int) -> None:
+        """Say which epoch comes; what was made ahead for it stays, and so does its start."""
+        if not self._is_fixed and epoch != self._epoch:
             self.close()
-            self._epoch, self._start = epoch, start
+            self._epoch, self._start = epoch, 0
 
     def __getitem__(self, index: int) -> Fed:
         """Batch `index` of the present epoch; in order, or again one of the first two."""

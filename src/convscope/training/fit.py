@@ -202,6 +202,7 @@ def _fit_epochs(run: _Run, ready: _Pass) -> None:
     ends = [state.phase_epochs + 1, ready.phase.epochs] if state.batch else [ready.phase.epochs]
     for end in ends:
         if state.phase_epochs < end:
+            ready.feed.begin_epoch(len(state.rows))  # before Keras asks how many batches there are
             model.fit(
                 ready.feed,
                 epochs=end,

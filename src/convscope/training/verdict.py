@@ -164,8 +164,8 @@ def _over(f: _Facts) -> list[Verdict]:
     if gap is not None:
         numbers["accuracy_gap"] = gap
     detail = (
-        f"Validation loss was best ({best:.3g}) in epoch {place + 1} and is {recent:.3g} now, while training loss went on "
-        f"to {f.loss[-1]:.3g}.{words} Use more augmentation, dropout or weight decay, or more pictures."
+        f"Validation loss was best ({best:.3g}) in epoch {place + 1} and is {recent:.3g} now, while training loss "
+        f"went on to {f.loss[-1]:.3g}.{words} Use more augmentation, dropout or weight decay, or more pictures."
     )
     return [Verdict("over-fitting", "The network learns the training pictures by heart.", detail, numbers)]
 
@@ -203,9 +203,7 @@ def _not_done(f: _Facts) -> list[Verdict]:
 def _few(f: _Facts) -> list[Verdict]:
     if f.n_train >= FEW_PICTURES:
         return []
-    detail = (
-        f"{f.n_train} training and {f.n_val} validation pictures; one picture more or less changes the scores a lot."
-    )
+    detail = f"{f.n_train} training and {f.n_val} validation pictures; one picture more changes the scores a lot."
     return [Verdict("few-pictures", "There are few pictures.", detail, {"n_train": float(f.n_train)})]
 
 
