@@ -56,6 +56,12 @@ class Parts:
         return ("test", self.test) if len(self.split.test) else ("validation", self.val)
 
     @property
+    def shared(self) -> int:
+        """Pictures that the scan found on two sides of a split that the data itself makes."""
+        found = self.audit.findings if self.audit is not None else ()
+        return sum(f.count for f in found if f.kind == "leak")
+
+    @property
     def words(self) -> str:
         """The data in words, for provenance and report."""
         name = self.samples.root.name if self.samples.root is not None else self.samples.source

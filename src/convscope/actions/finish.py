@@ -38,7 +38,7 @@ def finish(run: Run, parts: Parts, prepared: Prepared, plan: Plan, *, progress: 
     save_keras(run.path / KERAS_FILE, prepared.model)
     save_bundle(run.path / BUNDLE, prepared.model, card)
     journal = JournalFile(run.path)
-    _judge(run, parts, plan, scores, journal)
+    _judge(run, parts, plan, journal)
     journal.write("end", pictures=which, headline=scores.headline, **{scores.headline: vars(_headline(scores))})
 
 
@@ -81,11 +81,20 @@ def _calibrated(opened: Opened, parts: Parts, progress: Progress) -> Opened:
     return Opened(opened.model, _with(card, temperature=temperature, unsure_below=threshold), opened.where)
 
 
-def _judge(run: Run, parts: Parts, plan: Plan, scores: Scores, journal: JournalFile) -> None:
+def _judge(run: Run, parts: Parts, plan: Plan, journal: JournalFile) -> None:
     """Write the verdicts on the curves; a resumed run is judged anew, and only its last round counts."""
     from convscope.training.verdict import verdicts
 
     rounds = [event.get("round", 0) for event in run.events if event["event"] == "verdict"]
     number = max(rounds, default=0) + 1
-    for verdict in verdicts(run.history, plan, n_train=len(parts.split.train), n_val=len(parts.split.val)):
+    samples = parts.samples
+    found = verdicts(
+        run.history,
+        plan,
+        n_train=len(parts.split.train),
+        n_val=len(parts.split.val),
+        n_classes=len(samples.classes) if samples.task == "classify" else None,
+        shared=parts.shared,
+    )
+    for verdict in found:
         journal.write("verdict", round=number, **vars(verdict))

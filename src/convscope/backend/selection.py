@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
+from convscope.backend.quiet import without_chatter
 from convscope.errors import BackendError
 from convscope.registry import nearest
 
@@ -92,18 +94,18 @@ def load_keras() -> ModuleType:
             _rule = "Keras was already imported"
         return sys.modules["keras"]
     name, rule = _choose()
-    before = {k: os.environ.get(k) for k in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")}
+    before = os.environ.get("KERAS_BACKEND")
     os.environ["KERAS_BACKEND"] = name
-    if name == "tensorflow":
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # start-up chatter of TensorFlow is no news to anyone
     try:
-        import keras
+        with without_chatter() if name == "tensorflow" else nullcontext():
+            import keras
+
+            keras.ops.zeros(1)  # TensorFlow says a part of its start-up lines at the first operation
     finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        if before is None:
+            os.environ.pop("KERAS_BACKEND", None)
+        else:
+            os.environ["KERAS_BACKEND"] = before
     _rule = rule
     return keras
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from convscope.cli.screen import percent, progress, say, say_json, table
+from convscope.cli.screen import percent, progress, prose, say, say_json, table
 from convscope.records.audit import Audit
+
+SIGNS = {"must fix": "▲ must fix:", "look": "◆ look:", "note": "○ note:"}
 
 
 def scan(
@@ -55,14 +57,17 @@ def show_audit(audit: Audit) -> None:
     say(f"\nKinds: {kinds}")
     say("Names: " + ", ".join(f"{name or 'no extension'} {count}" for name, count in audit.extensions.items()))
     if audit.findings:
-        rows = [(f.urgency, f.title, f.count, f"{f.what} {_shown(f.pictures)}".strip(), f.does) for f in audit.findings]
-        table("\nFindings", ("", "finding", "pictures", "what was found", "what convscope does"), rows, right=(2,))
+        say("\nFindings", bold=True)
+        for finding in audit.findings:
+            say(f"{SIGNS[finding.urgency]} {finding.title} · {finding.count} pictures", bold=True)
+            prose(f"{finding.what} {_shown(finding.pictures)}".strip(), indent=2)
+            prose(f"convscope {finding.does}", indent=2)
     else:
         say("\nNothing to fix, nothing to look at.")
     say()
     for bold, detail in audit.summary:
         say(bold, bold=True)
-        say(detail)
+        prose(detail)
 
 
 def _shown(pictures: tuple[tuple[str, ...], ...], most: int = 3) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,14 @@ def console() -> Console:
 def say(text: str = "", *, bold: bool = False) -> None:
     """Print one line of words."""
     console().print(Text(text, style="bold" if bold else ""))
+
+
+def prose(text: str, *, indent: int = 0) -> None:
+    """Print sentences, wrapped to the screen (at most 100 columns)."""
+    width = min(console().width, 100)
+    margin = " " * indent
+    for line in textwrap.wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False):
+        say(line)
 
 
 def say_json(value: Any) -> None:

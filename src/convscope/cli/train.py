@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from convscope.cli.screen import progress, say, say_json, table
+from convscope.cli.screen import progress, prose, say, say_json, table
 from convscope.errors import PlanError
 from convscope.records.progress import Progress
 from convscope.training.plan import Plan, template
@@ -65,7 +65,7 @@ def train(
     show_scores(scores)
     for verdict in run.verdicts:
         say(verdict.title, bold=True)
-        say(verdict.detail)
+        prose(verdict.detail)
     say(f"\nRun: {run.path}")
     if page is not None:
         say(f"Report: {page}")

@@ -1,0 +1,56 @@
+"""`convscope look`: the maps, filters and heat behind the answers on given pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from convscope.cli.screen import number, progress, say, say_json, table
+
+
+def look(
+    run: str,
+    files: list[Path],
+    /,
+    *,
+    layers: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    out: Path = Path("look.html"),
+    json: bool = False,
+) -> None:
+    """Write a page with the Grad-CAM, the strongest feature maps and the first filters for some pictures.
+
+    Args:
+        run: a run folder, a name below runs/, `last`, or a bundle folder.
+        files: pictures, or folders of pictures; the first 12 are looked at.
+        layers: names or patterns of layers: `block2*` stays within a level, `**` crosses levels; default: four.
+        out: the HTML file to write.
+        json: print JSON instead of tables.
+    """
+    from convscope.actions.look import look as look_into
+    from convscope.cli.results import show_predictions
+
+    with progress() as listen:
+        found = look_into(run, files, layers=layers or (), out=out, progress=listen)
+    if json:
+        rows = [
+            {
+                "layer": m.layer,
+                "picture": label,
+                "channels": m.order[i][:8],
+                "relevance": m.importance[i][m.order[i][:8]],
+            }
+            for m in found.maps
+            for i, label in enumerate(m.labels)
+        ]
+        say_json({"page": str(found.page), "maps": rows})
+        return
+    show_predictions(found.predictions)
+    body = [
+        (Path(label).name, m.layer, ", ".join(f"{c} ({number(float(m.importance[i][c]))})" for c in m.order[i][:5]))
+        for i, label in enumerate(found.maps[0].labels if found.maps else ())
+        for m in found.maps
+    ]
+    table("\nChannels that mattered most: gradient × activation, summed", ("picture", "layer", "channels"), body)
+    say(f"Page: {found.page}")
