@@ -47,9 +47,9 @@ def threshold_figure(
         parts.append(tag("path", look))
         at = BOTTOM - 8 - 14 * (min(len(curves), MOST) - 1 - i)
         parts.append(
-            line(RIGHT - 154, at - 4, RIGHT - 136, at - 4, stroke=colour, stroke_width=2, stroke_dasharray=dash)
+            line(RIGHT - 168, at - 4, RIGHT - 150, at - 4, stroke=colour, stroke_width=2, stroke_dasharray=dash)
         )
-        parts.append(text(RIGHT - 131, at, short(name, 26), fill=INK))
+        parts.append(text(RIGHT - 145, at, short(name, 26), fill=INK))
     parts += [x_title(axes[0]), text(LEFT + 4, TOP - 4, axes[1], fill=INK3)]
     told = ", ".join(name for name, _, _ in curves[:MOST])
     left_out = f" {len(curves) - MOST} more classes not drawn." if len(curves) > MOST else ""

@@ -117,7 +117,8 @@ def _map_note(features: FeatureMaps, index: int, shape: tuple[int, int, int], al
     height, width, channels = shape
     parts = [features.labels[index], f"{channels} maps of {height}×{width} ({features.kind})"]
     if alive < channels:
-        parts.append(f"{channels - alive} maps are 0 everywhere")
+        dead = channels - alive
+        parts.append(f"{dead} {'map is' if dead == 1 else 'maps are'} 0 everywhere")
     if features.rank_by == "relevance" and features.targets:
         parts.append(f"+ for, − against {features.targets[index].label}")
     return " · ".join(parts)

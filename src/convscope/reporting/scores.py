@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.draw.agreement import agreement_figure
 from convscope.draw.bars import interval_figure
 from convscope.draw.confusion import confusion_figure
 from convscope.draw.numbers import count, percent, short, three
@@ -21,6 +22,7 @@ from convscope.reporting.words import interval_words, is_share, metric_words, va
 
 LOWER_IS_BETTER = frozenset({"expected_calibration_error", "brier", "mean_absolute_error", "rmse", "unsure_share"})
 WELL_CALIBRATED = 0.05
+MOST_COLUMNS = 6
 
 
 def headline_words(scores: Scores) -> tuple[str, str]:
@@ -99,10 +101,17 @@ def _class_table(scores: Scores) -> Table:
     return Table("By " + first.lower(), header, rows, numeric=tuple(range(1, len(header))))
 
 
-def _threshold_figures(predictions: Predictions) -> list[Figure]:
+def _answer_figures(predictions: Predictions) -> list[Figure]:
     truth, scores, classes = predictions.truth, np.asarray(predictions.scores), predictions.classes
-    if truth is None or predictions.task == "regress":
+    if truth is None:
         return []
+    if predictions.task == "regress":
+        columns = np.asarray(truth, np.float64).reshape(len(scores), -1)
+        caption = "On the dashed line prediction and truth are equal."
+        return [
+            agreement_figure(name, columns[:, c], scores[:, c].astype(np.float64), caption=caption)
+            for c, name in enumerate(classes[:MOST_COLUMNS])
+        ]
     yes = np.eye(len(classes), dtype=bool)[truth] if predictions.task == "classify" else np.asarray(truth) >= 0.5
     chosen = [1] if predictions.task == "classify" and len(classes) == 2 else range(len(classes))
     defined = [c for c in chosen if is_defined(yes[:, c])]
@@ -146,7 +155,7 @@ def scores_section(
 
     Args:
         scores: what `score_predictions` gave.
-        predictions: adds ROC and precision-recall curves.
+        predictions: adds ROC and precision-recall curves, or predicted against true numbers.
         provenance: printed below the confusion matrix.
         name: anchor of the section, unique in a report.
         title: its heading.
@@ -165,7 +174,7 @@ def scores_section(
         caption = "Grey bars: how many pictures. On the dashed line a probability means what it says."
         blocks.append(reliability_figure(scores.reliability, caption=caption))
     if predictions is not None:
-        blocks += _threshold_figures(predictions)
+        blocks += _answer_figures(predictions)
     blocks += [_values_table(scores), _class_table(scores)]
     words = (headline_words(scores), *_class_words(scores), *_calibration_words(scores))
     return Section(name, title, f"{count(scores.n)} pictures", words, tuple(blocks))

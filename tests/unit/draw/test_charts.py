@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from convscope.draw.agreement import agreement_figure
 from convscope.draw.axes import BOTTOM, LEFT, RIGHT, TOP, across, log_ticks, round_ticks, round_top, whole_ticks
 from convscope.draw.bars import class_bars_figure, interval_figure
 from convscope.draw.confusion import confusion_figure
@@ -151,6 +152,15 @@ def test_hostile_names_stay_words_in_every_chart():
     for figure in figures:
         parsed(figure)
         assert b"<script" not in figure.data and b"\x00" not in figure.data and "\u202e".encode() not in figure.data
+
+
+def test_agreement_dots_lie_on_the_diagonal_when_right():
+    truth = np.array([1.0, 2.0, 4.0])
+    root = parsed(agreement_figure("size", truth, truth))
+    for dot in root.findall(".//{*}circle"):
+        right, up = float(dot.get("cx")) - LEFT, BOTTOM - float(dot.get("cy"))
+        assert right / (RIGHT - LEFT) == pytest.approx(up / (BOTTOM - TOP), abs=1e-3)
+    parsed(agreement_figure(HOSTILE, np.array([3.0]), np.array([3.0])))
 
 
 def test_ticks_are_round_inside_and_few():

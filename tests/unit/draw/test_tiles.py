@@ -35,7 +35,7 @@ def test_tiles_in_rank_order_with_channel_sign_and_range():
     assert [t.head.replace("\u00a0", " ") for t in sheet.tiles] == ["ch 1", "ch 3", "ch 5", "ch 4", "ch 0"]
     assert [t.rank for t in sheet.tiles] == list("12345")
     assert [(t.note, t.tone) for t in sheet.tiles[:2]] == [("−0.900", "against"), ("+0.500", "for")]
-    assert "1 maps are 0 everywhere" in sheet.note and "crack" in sheet.note
+    assert "1 map is 0 everywhere" in sheet.note and "crack" in sheet.note
     assert "seed 7" in sheet.caption and "relevance" in sheet.caption
     expected = f.maps[1, :, :, 1]
     np.testing.assert_array_equal(image(sheet.tiles[0]), viridis(expected, expected.min(), expected.max()))
