@@ -234,7 +234,8 @@ def _rule(samples: Samples, found: dict[str, np.ndarray], ties: list[tuple[int, 
     side = np.zeros(len(samples), np.int64)
     for number, name in enumerate(found):
         side[found[name]] = number
-    torn = [t for t in tied(samples, ties, np.arange(len(samples))) if len({int(side[i]) for i in t}) > 1]
+    groups = tied(samples, ties, np.arange(len(samples))) if ties or samples.groups is not None else []
+    torn = [t for t in groups if len({int(side[i]) for i in t}) > 1]
     if torn:
         parts.append(f"WARNING: {len(torn)} groups of same pictures stand on two sides as the data says")
     parts += _lacking(samples, found)
