@@ -25,8 +25,11 @@ WELL_CALIBRATED = 0.05
 MOST_COLUMNS = 6
 
 
-def headline_words(scores: Scores) -> tuple[str, str]:
-    """The one number that counts, what guessing would give, and what not to believe, as (sentence, detail)."""
+def headline_words(scores: Scores, *, which: str = "") -> tuple[str, str]:
+    """The one number that counts, what guessing would give, and what not to believe, as (sentence, detail).
+
+    `which` says which pictures ("that training never saw"); only the caller knows.
+    """
     best = scores.values[scores.headline]
     name = metric_words(scores.headline)
     interval = f" 95 % interval {interval_words(scores.headline, best)}." if best.low is not None else ""
@@ -35,7 +38,7 @@ def headline_words(scores: Scores) -> tuple[str, str]:
     title = f"{name} {value_words(scores.headline, best.value)}."
     beaten = best.low is not None and scores.majority is not None and best.low <= scores.majority
     warning = " The interval reaches down to guessing: not shown to have learnt." if beaten else ""
-    return title, f"On {count(scores.n)} pictures that training never saw.{interval}{guess}{warning}"
+    return title, f"On {count(scores.n)} pictures{' ' * bool(which)}{which}.{interval}{guess}{warning}"
 
 
 def _times(n: int) -> str:
@@ -150,6 +153,7 @@ def scores_section(
     provenance: Provenance | None = None,
     name: str = "scores",
     title: str = "Scores",
+    which: str = "",
 ) -> Section:
     """Headline in words, intervals, confusion, calibration, curves and the tables of all numbers.
 
@@ -159,6 +163,7 @@ def scores_section(
         provenance: printed below the confusion matrix.
         name: anchor of the section, unique in a report.
         title: its heading.
+        which: which pictures these are ("that training never saw"); "" claims nothing.
     """
     line = provenance.line() if provenance else ""
     shares = [(metric_words(n), s) for n, s in scores.values.items() if is_share(n) and n not in LOWER_IS_BETTER]
@@ -176,7 +181,7 @@ def scores_section(
     if predictions is not None:
         blocks += _answer_figures(predictions)
     blocks += [_values_table(scores), _class_table(scores)]
-    words = (headline_words(scores), *_class_words(scores), *_calibration_words(scores))
+    words = (headline_words(scores, which=which), *_class_words(scores), *_calibration_words(scores))
     return Section(name, title, f"{count(scores.n)} pictures", words, tuple(blocks))
 
 

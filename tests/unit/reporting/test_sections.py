@@ -70,6 +70,9 @@ def test_scores_say_headline_hardest_class_and_calibration():
     assert plain(title) == "Balanced accuracy 80.0 %."
     assert "20 pictures" in detail and "Guessing gives 50.0 %" in plain(detail)
     assert hardest == "Hardest class: crack." and "6 of 10" in why and "taken for fine (4 times)" in why
+    assert headline_words(scores, which="that training never saw")[1].startswith(
+        "On 20 pictures that training never saw."
+    )
     table = block(section, "By class")
     assert plain(table.rows[1][table.header.index("Recall")]) == "60.0 %"
 
