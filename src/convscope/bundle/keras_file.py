@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,10 @@ def open_keras(path: Path) -> Opened:
         weights = Path(folder) / "model.weights.h5"
         weights.write_bytes(members["model.weights.h5"])
         try:
-            model.load_weights(weights)
-        except (ValueError, OSError, KeyError, TypeError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it could not fill
+                model.load_weights(weights)
+        except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
             reason = str(error).strip().splitlines()[0]
             raise BundleError(f"{path}: its weights do not fit its architecture: {reason} (rule R16)") from error
     return Opened(model, None, str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ def load_weights(model: Any, path: Path) -> None:
         _by_name(model, path)
         return
     try:
-        model.load_weights(str(path))
-    except (ValueError, OSError, KeyError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it could not fill
+            model.load_weights(str(path))
+    except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: expected weights of this very network, Keras refuses them: {reason}") from error
 

@@ -110,7 +110,7 @@ def _fetch(source: KerasWeights, path: Path) -> None:
             cache_subdir="models",
             file_hash=source.digest or None,
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Keras raises a bare Exception when an address does not answer
         path.unlink(missing_ok=True)
         reason = str(error).splitlines()[0]
         raise WeightsNotFoundError(
