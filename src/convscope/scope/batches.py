@@ -101,14 +101,14 @@ def blank_inputs(model: Any) -> Inputs:
     if shapes is None or any(d is None for s in shapes for d in s[1:]):
         raise ModelError("this model does not say its whole input shape; pass pictures, so that shapes are known")
     keras = load_keras()
-    n = fixed_batch(model) or 1
+    n = shapes[0][0] or 1
     nesting = model.inputs[0] if len(shapes) == 1 else model.input
     return Inputs(keras.tree.map_structure(lambda t: np.zeros((n, *t.shape[1:]), t.dtype), nesting), n)
 
 
 def fixed_batch(model: Any) -> int | None:
-    """The batch size that the model insists on, or None."""
-    shapes = model_input_shapes(model)
+    """The batch size that the model insists on, or None; a Sequential only remembers the first one it met."""
+    shapes = None if isinstance(model, load_keras().Sequential) else model_input_shapes(model)
     return shapes[0][0] if shapes else None
 
 

@@ -9,6 +9,7 @@ from convscope.draw.numbers import count
 from convscope.errors import ModelError
 from convscope.records.cost import Cost
 from convscope.records.field import ReceptiveField
+from convscope.scope.batches import model_input_shapes
 from convscope.scope.calls import Call
 from convscope.scope.costs import costs_of
 from convscope.scope.field.propagate import propagate
@@ -29,16 +30,19 @@ def layer_table(probe: Probe, images: Any = None) -> Table:
     calls = probe.calls(images)
     costs, fields, note = _geometry(probe, images)
     parents = {c.within for c in calls}
-    rows = [_row(c, costs.get(c.name), fields.get(c.name)) for c in calls if c.name not in parents]
+    shown = [c for c in calls if c.name in costs or c.name not in parents]
+    rows = [_row(c, costs.get(c.name), fields.get(c.name)) for c in shown]
     total = sum(c.parameters for c in costs.values()), sum(c.macs or 0 for c in costs.values())
     words = f"{count(total[0])} parameters, {count(total[1])} multiply-adds for one picture" if costs else ""
     return table(probe.model.name, HEADINGS, rows, "; ".join(w for w in (words, note) if w))
 
 
 def _geometry(probe: Probe, images: Any) -> tuple[dict[str, Cost], dict[str, ReceptiveField], str]:
-    shapes = None
+    keras, shapes = load_keras(), None
     if images is not None:
-        shapes = load_keras().tree.map_structure(lambda x: tuple(x.shape[1:]), images)
+        flat = [tuple(x.shape[1:]) for x in keras.tree.flatten(images)]
+        known = model_input_shapes(probe.model) is not None
+        shapes = flat if known else keras.tree.map_structure(lambda x: tuple(x.shape[1:]), images)
     try:
         graph = graph_of(probe.model, shapes)
     except ModelError as error:

@@ -62,8 +62,8 @@ class Look:
         return tuple(dict.fromkeys((*self.places, logits))) if logits else self.places
 
 
-def compile_look(subject: Subject, trace: Trace, look: Look, example: Any) -> engine.Run:
-    """Compile the look for arguments like `example`.
+def first_run(subject: Subject, trace: Trace, look: Look, arguments: Any) -> tuple[engine.Run, Any]:
+    """Compile the look for arguments like these, and run it once: what to run from now on, and the first result.
 
     Raises:
         TapUnreachableError: a place lies where no tap reaches; names the layer and why.
@@ -72,14 +72,14 @@ def compile_look(subject: Subject, trace: Trace, look: Look, example: Any) -> en
     variables = subject.model.variables
     function = _tapped_function(subject, trace, look, copies=False)
     try:
-        run = engine.compile_tapped(function, variables, example, differentiate=look.differentiate)
-        _, _ = run(example)
+        run = engine.compile_tapped(function, variables, arguments, differentiate=look.differentiate)
+        return run, run(arguments)
     except engine.leak_errors() as error:
-        return _untraced(subject, trace, look, example, error)
+        return _untraced(subject, trace, look, arguments, error)
     except _OverwrittenError:
         function = _tapped_function(subject, trace, look, copies=True)
-        run = engine.compile_tapped(function, variables, example, differentiate=look.differentiate)
-    return run
+        run = engine.compile_tapped(function, variables, arguments, differentiate=look.differentiate)
+        return run, run(arguments)
 
 
 class _OverwrittenError(Exception):
@@ -96,18 +96,17 @@ def _check(trace: Trace, look: Look) -> None:
             )
 
 
-def _untraced(subject: Subject, trace: Trace, look: Look, example: Any, error: Exception) -> engine.Run:
+def _untraced(subject: Subject, trace: Trace, look: Look, arguments: Any, error: Exception) -> tuple[engine.Run, Any]:
     """Run without tracing where the back end can; else say which layer no tap reaches."""
     variables = subject.model.variables
     function = _tapped_function(subject, trace, look, copies=False)
     run = engine.run_eagerly(function, variables, differentiate=look.differentiate)
     if run is not None:
-        run(example)
-        return run
+        return run, run(arguments)
     for place in look.places:
         alone = _tapped_function(subject, trace, Look((place,), None, False), copies=False)
         try:
-            engine.compile_tapped(alone, variables, (example[0], ()), differentiate=False)((example[0], ()))
+            engine.compile_tapped(alone, variables, (arguments[0], ()), differentiate=False)((arguments[0], ()))
         except engine.leak_errors():
             raise _unreachable(place) from error
     raise error

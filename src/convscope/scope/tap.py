@@ -19,7 +19,7 @@ from convscope.errors import ModelError
 from convscope.records.card import Opened
 from convscope.scope.batches import Inputs, blank_inputs, checked_inputs, cuts, fixed_batch
 from convscope.scope.calls import MODEL_INPUT, Call, Head
-from convscope.scope.looking import Look, Seen, compile_look, hand_over
+from convscope.scope.looking import Look, Seen, first_run, hand_over
 from convscope.scope.paths import Names, as_names, operations_by_path, select
 from convscope.scope.target import Resolved, TargetLike, resolve
 from convscope.scope.tracing import Subject, Trace, as_tensors, built_subject, discover
@@ -166,10 +166,11 @@ class Probe:
         with self._lock, engine.random_state_kept():
             arguments = as_tensors((given.take(start, stop, size), aim))
             key = (given.signature(), size, look.key())
-            if key not in self._runs:
+            if key in self._runs:
+                seen, found = self._runs[key](arguments)
+            else:
                 assert self._subject is not None
-                self._runs[key] = compile_look(self._subject, trace, look, arguments)
-            seen, found = self._runs[key](arguments)
+                self._runs[key], (seen, found) = first_run(self._subject, trace, look, arguments)
         return hand_over(seen, found, stop - start, size, look, trace)
 
     def _trace(self, images: Any) -> Trace:

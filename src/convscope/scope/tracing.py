@@ -16,16 +16,21 @@ from convscope.scope.paths import operations_by_path
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A built model, its operations by path, and whether 16-bit layers compute in float32 while looked at."""
+    """A built model, its operations by path, and whether 16-bit layers compute in float32 while looked at.
+
+    `extra` are further (object, attribute, value) overrides that hold during each run (backward rules).
+    """
 
     model: Any
     by_path: dict[str, Any]
     in_float32: bool
+    extra: tuple[tuple[Any, str, Any], ...] = ()
 
     def changes(self, chosen: Sequence[str]) -> list[tuple[Any, str, Any]]:
         """What is overridden on the layers during a run that looks at the `chosen` paths."""
         hidden = without_hiding({"": self.model, **self.by_path}, chosen)
-        return hidden + (in_float32([self.model, *self.by_path.values()]) if self.in_float32 else [])
+        low = in_float32([self.model, *self.by_path.values()]) if self.in_float32 else []
+        return [*hidden, *low, *self.extra]
 
     def frozen_state(self, variables: Sequence[Any], values: Sequence[Any]) -> Any:
         """A scope in which the variables have these values and no update reaches the model."""
@@ -66,10 +71,13 @@ def as_tensors(structure: Any) -> Any:
 
 def built_subject(model: Any, given: Inputs, *, in_float32: bool) -> Subject:
     """The model with its weights made where they did not exist yet, as a first call would; no value is touched."""
+    keras = load_keras()
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build(tuple((None, *x.shape[1:]) for x in keras.tree.flatten(given.structure))[0])
     layers = [model, *operations_by_path(model).values()]
     if not all(getattr(layer, "built", True) for layer in layers):
         one = as_tensors(given.take(0, 1, fixed_batch(model) or 1))
-        with engine.random_state_kept(), load_keras().StatelessScope():
+        with engine.random_state_kept(), keras.StatelessScope():
             Subject(model, {}, False).run(one)
     return Subject(model, operations_by_path(model), in_float32)
 
