@@ -141,6 +141,9 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
             _fit_epochs(run, ready)
             state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
             ready.checkpoint.write()
+            if run.job.plan.ema and phase.what != "own":
+                model.optimizer.finalize_variable_values(model.trainable_variables)
+                own_copies(model.trainable_variables)
         except TrainingStopped as stopped:
             run.file.write("stop", reason="asked to stop", exit_code=stopped.exit_code)
             raise
@@ -212,8 +215,8 @@ def _fit_epochs(run: _Run, ready: _Pass) -> None:
                 verbose=0,
                 shuffle=False,  # the order comes from the loader; Keras' own could not be resumed
             )
-        if run.job.plan.ema:
-            own_copies(model.trainable_variables)  # Keras has just put the averages there
+            for averaged in (c for c in called if isinstance(c, Averaged)):
+                averaged.take_back()
         if model.stop_training:
             return
 

@@ -73,13 +73,26 @@ class BestEpoch(_Callback):
 class Averaged(_Callback):
     """Validate with the averaged weights (`plan.ema`), then go on training with the others.
 
-    Keras' SwapEMAWeights does the same but warns on JAX under NumPy 2; this one needs the public API alone.
+    Keras' SwapEMAWeights does the same but warns on JAX under NumPy 2; this one needs the public API alone. Keras also
+    ends every `fit` with the averages in the model; `take_back` undoes that, so that training can go on exactly.
     """
 
     def __init__(self) -> None:
         """Nothing is set aside yet."""
         super().__init__()
         self._raw: list[np.ndarray] | None = None
+        self._trained: list[np.ndarray] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remember the trained weights when this may be the last epoch of a fit."""
+        if self.model.stop_training or epoch + 1 == (self.params or {}).get("epochs"):
+            self._trained = read_variables(self.model.trainable_variables)
+
+    def take_back(self) -> None:
+        """After a fit: the trained weights instead of the averages."""
+        if self._trained is not None:
+            write_variables(self.model.trainable_variables, self._trained, "weights")
+        self._trained = None
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Set the trained weights aside, put the averages in their place."""
