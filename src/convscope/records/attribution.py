@@ -24,6 +24,8 @@ class Attribution:
         labels: names of the pictures.
         facts: further numbers per method ("completeness_gap").
         provenance: where it comes from.
+        values: (n, height, width, channels) float32 before the channels were joined into heat, for methods that give
+            a value to each number of the picture; else None.
     """
 
     method: str
@@ -36,3 +38,4 @@ class Attribution:
     labels: tuple[str, ...]
     provenance: Provenance
     facts: dict[str, object] = field(default_factory=dict)
+    values: np.ndarray | None = None

@@ -23,6 +23,8 @@ class Target:
         label: class index, class name, one of these per picture, or None for the highest class of each picture.
         output: name or number of the output; None for the first of shape (n, classes).
         before_activation: score the value before the head's own softmax or sigmoid where it has one.
+        against: a second class of the same output (index or name): the score is label minus against, before the
+            activation where that can be reached (log-odds), else the difference of the logarithms of probabilities.
         function: outputs in the model's own nesting -> (n,) scores, written with keras.ops; overrides the rest.
         words: what `function` is, for figures.
     """
@@ -30,6 +32,7 @@ class Target:
     label: int | str | Sequence[int | str] | np.ndarray | None = None
     output: str | int | None = None
     before_activation: bool = True
+    against: int | str | None = None
     function: Callable[[Any], Any] | None = None
     words: str = "custom target"
 
@@ -60,6 +63,7 @@ class Resolved:
     indices: np.ndarray
     signs: np.ndarray
     classes: tuple[str, ...]
+    against: int | None = None
 
     @property
     def uses_logits(self) -> bool:
@@ -68,7 +72,7 @@ class Resolved:
 
     def key(self) -> tuple:
         """Equal for targets that one compiled function serves."""
-        return self.part, self.uses_logits, self.target.function
+        return self.part, self.uses_logits, self.against, self.target.function
 
     def aim(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Classes and signs of these samples, as the compiled function takes them."""
@@ -85,16 +89,21 @@ class Resolved:
             return scores, indices
         values = ops.cast(logits if self.uses_logits else flat[self.part], "float32")
         chosen = ops.where(indices < 0, ops.cast(ops.argmax(values, axis=-1), "int32"), indices)
+        if self.against is not None and self.head and self.head.activation and not self.uses_logits:
+            values = ops.log(ops.maximum(values, 1e-30))
         picked = ops.one_hot(chosen, values.shape[-1], dtype="float32")
-        return signs * ops.sum(ops.where(picked > 0, values, ops.zeros_like(values)), axis=-1), chosen
+        scores = signs * ops.sum(ops.where(picked > 0, values, ops.zeros_like(values)), axis=-1)
+        return scores if self.against is None else scores - values[:, self.against], chosen
 
     def names(self, chosen: np.ndarray) -> tuple[TargetName, ...]:
         """What was explained, per picture; `chosen` as in Seen."""
         if self.target.function is not None:
             return tuple(TargetName("all", None, self.target.words, "custom") for _ in chosen)
         kind = "logit" if self.uses_logits else ("probability" if self.head and self.head.activation else "value")
+        rival = "" if self.against is None else f" against {_label(self.against, 1.0, self)}"
+        kind = "log-odds" if rival and self.head and self.head.activation else kind
         return tuple(
-            TargetName(self.output_name, int(i), _label(int(i), float(s), self), kind)
+            TargetName(self.output_name, int(i), _label(int(i), float(s), self) + rival, kind)
             for i, s in zip(chosen, self.signs)
         )
 
@@ -127,7 +136,14 @@ def resolve(
     pairs = [_class(label, head.shape[0], names) for label in labels]
     indices = np.array([i for i, _ in pairs], np.int32)
     signs = np.array([s for _, s in pairs], np.float32)
-    return Resolved(wanted, part, head, output_names[part], indices, signs, names)
+    against = None if wanted.against is None else _rival(wanted.against, head.shape[0], names)
+    return Resolved(wanted, part, head, output_names[part], indices, signs, names, against)
+
+
+def _rival(label: int | str, count: int, classes: tuple[str, ...]) -> int:
+    if count < 2:
+        raise TargetError("expected at least two classes for log-odds against another one, got a one-unit output")
+    return _class(label, count, classes)[0]
 
 
 def _output(wanted: str | int | None, heads: Sequence[Head], names: Sequence[str]) -> int:

@@ -1,0 +1,84 @@
+"""Which layer a class activation map is read from, and why: chosen and said, never guessed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from convscope.errors import ModelError
+from convscope.records.card import Opened
+from convscope.scope.calls import Call
+from convscope.scope.tap import Probe
+
+_NOT_CHOSEN = ("Pooling", "Dropout", "ZeroPadding", "Cropping", "Reshape", "Permute", "Identity", "UpSampling")
+
+
+def spatial_size(call: Call) -> tuple[int, ...]:
+    """The sizes of the first output without its channels; empty below rank 2."""
+    shape = call.output_shapes[0] if call.output_shapes else ()
+    if call.channel_axis is None or len(shape) < 2:
+        return ()
+    axis = call.channel_axis + (1 if call.steps > 1 else 0)
+    return tuple(d for i, d in enumerate(shape) if i != axis)
+
+
+def last_spatial_layer(calls: Sequence[Call]) -> tuple[str, str]:
+    """The layer that Grad-CAM reads unless told otherwise, and why.
+
+    Raises:
+        ModelError: no layer has spatial extent.
+    """
+    parents = {c.within for c in calls}
+    for call in reversed(calls):
+        shape = call.output_shapes[0] if len(call.output_shapes) == 1 else ()
+        if call.name in parents or len(shape) < 3 or any(word in call.kind for word in _NOT_CHOSEN):
+            continue
+        if max(spatial_size(call)) > 1 and "float" in call.dtypes[0]:
+            return call.name, f"the last layer with spatial extent before pooling ({' x '.join(map(str, shape))})"
+    raise ModelError(
+        "expected a layer with height and width to read a class activation map from; the model has none. "
+        "Methods that need no layer work: integrated-gradients, occlusion"
+    )
+
+
+def all_convolutions(calls: Sequence[Call]) -> list[str]:
+    """Every convolution with spatial extent, in order."""
+    return [c.name for c in calls if "Conv" in c.kind and max(spatial_size(c), default=0) > 1 and c.steps == 1]
+
+
+def choose_layers(
+    probe: Probe, model: Any, images: Any, layer: str | Sequence[str] | None
+) -> tuple[tuple[str, ...], str]:
+    """Names of the layers to read and the reason, in words.
+
+    Args:
+        probe: the model.
+        model: what was given for it; an Opened may name its last spatial layer.
+        images: as the model takes them.
+        layer: a name, a pattern, several, "all" for every convolution, None for the last one with spatial extent.
+
+    Raises:
+        UnknownLayerError: naming the nearest. ModelError: none with spatial extent, or a chosen one without.
+    """
+    calls = probe.calls(images)
+    if layer is None:
+        card = model.card if isinstance(model, Opened) else None
+        if card is not None and card.feature_layer:
+            return (probe.select(card.feature_layer, images)[0],), "named in the saved model as its last spatial layer"
+        name, reason = last_spatial_layer(calls)
+        return (name,), reason
+    if layer == "all":
+        names = all_convolutions(calls)
+        if not names:
+            raise ModelError("expected at least one convolution for layer='all', the model has none")
+        return tuple(names), f"all {len(names)} convolutions"
+    names = probe.select(layer, images)
+    for name in names:
+        call = probe.call(name, images)
+        if not spatial_size(call):
+            shape = " x ".join(map(str, call.output_shapes[0])) if call.output_shapes else "nothing"
+            raise ModelError(
+                f"expected a layer with height and width, got {name!r} ({shape}); "
+                f"for example {last_spatial_layer(calls)[0]!r} has them"
+            )
+    return tuple(names), "chosen by name"
