@@ -137,7 +137,7 @@ def newest_valid(folder: Path) -> tuple[Saved, list[str]]:
     Raises:
         RunError: there is none; says what was wrong with each.
     """
-    damaged = []
+    damaged: list[str] = []
     for path in checkpoints(folder):
         try:
             return read_checkpoint(path), damaged

@@ -22,7 +22,9 @@ from convscope.training.checkpoint import Checkpoint, Saved
 from convscope.training.compiling import computing_in
 from convscope.training.feed import BatchSource, Encoder, Feed, balanced_weights
 from convscope.training.job import TrainingJob, compute_features
+from convscope.training.lr_finder import find_rate
 from convscope.training.phases import Phase, compile_phase, fitted_model, plan_phases, set_trainable
+from convscope.training.plan_check import check_plan
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
@@ -78,6 +80,7 @@ def fit(
     whole = network.model if isinstance(network, Network) else network
     if job.train.truth is None:
         raise DataError("expected pictures with truth to train on, got none; add labels")
+    check_plan(plan, job.train)
     head = _head(network, whole, job)
     seed_everything(plan.seed, plan.deterministic)
     file = JournalFile(folder)
@@ -162,7 +165,9 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     """Data, compiled model and checkpoint of one phase."""
     state, plan = run.state, run.job.plan
     train, val = _sources(run, phase)
-    compile_phase(model, phase, plan=plan, head=run.head, steps=len(train), rate=phase.rate)
+    encode = _encoder(run, phase)
+    rate = _rate(run, phase, model, Feed(train, encode))
+    compile_phase(model, phase, plan=plan, head=run.head, steps=len(train), rate=rate)
     if phase.what == "own" and plan.schedule != "constant":
         run.file.write("note", text="the model came compiled: its own learning rate is kept, not the plan's schedule")
     run.file.write("phase", phase=phase.name, trains=phase.what, epochs=phase.epochs, steps=len(train))
@@ -171,10 +176,28 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     )
     checkpoint.report_to(run.file)
     checkpoint.set_model(model)
-    feed = Feed(train, _encoder(run, phase), epoch=len(state.rows), start=state.batch)
+    feed = Feed(train, encode, epoch=len(state.rows), start=state.batch)
     val_feed = None if val is None else Feed(val, Encoder(run.head), is_fixed=True)
     once = None if saved is None else restore(saved, model, feed)
     return _Pass(phase, model, feed, val_feed, checkpoint, once, len(state.rows) - state.phase_epochs)
+
+
+def _rate(run: _Run, phase: Phase, model: Any, feed: Feed) -> float:
+    """The phase's learning rate: the plan's, or a searched one, which the state remembers for a resume."""
+    plan, rates = run.job.plan, run.state.rates
+    if not plan.find_learning_rate or phase.what == "own":
+        return phase.rate
+    if phase.name not in rates:
+        plain = plan.with_changes({"schedule": "constant", "warmup_epochs": 0.0})
+        compile_phase(model, phase, plan=plain, head=run.head, steps=feed.num_batches, rate=phase.rate)
+        try:
+            curve = find_rate(model, feed)
+        finally:
+            feed.close()
+        rates[phase.name] = curve.suggestion or phase.rate
+        run.file.write("rates", phase=phase.name, suggestion=curve.suggestion, rates=curve.rates, losses=curve.losses)
+        run.file.write("note", text=f"learning rate {rates[phase.name]:.3g} for {phase.name}, searched (Smith 2017)")
+    return rates[phase.name]
 
 
 def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
@@ -188,7 +211,11 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         *([ready.once] if ready.once else []),
         Turn(ready.feed, ready.first_epoch),
         BestEpoch(plan, state, ready.first_epoch),
-        *([Plateau(plan, state, phase.rate)] if plan.schedule == "plateau" and not is_own else []),
+        *(
+            [Plateau(plan, state, state.rates.get(phase.name, phase.rate))]
+            if plan.schedule == "plateau" and not is_own
+            else []
+        ),
         journal,
         Count(state, journal),
         *run.callbacks,
