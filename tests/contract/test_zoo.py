@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from contract.zoo import ZOO, Specimen
 
+from contract.zoo import ZOO, Specimen
 from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError
 from convscope.explaining.cam import grad_cam

@@ -125,8 +125,8 @@ def frozen_backbone() -> keras.Model:
 @specimen(layer="down", target=lambda outputs: ops.mean(outputs[..., 1], axis=(1, 2)))
 def u_net_skip() -> keras.Model:
     inputs = L.Input((8, 8, 3))
-    skip = L.Conv2D(4, 3, padding="same", activation="relu", name="down")(inputs)
-    x = L.Conv2D(4, 3, padding="same", activation="relu", name="bottom")(L.MaxPooling2D()(skip))
+    skip = L.Conv2D(4, 3, padding="same", activation="elu", name="down")(inputs)
+    x = L.Conv2D(4, 3, padding="same", activation="elu", name="bottom")(L.MaxPooling2D()(skip))
     x = L.Concatenate(name="join")([skip, L.UpSampling2D(interpolation="bilinear", name="up")(x)])
     return keras.Model(inputs, L.Conv2D(2, 1, activation="softmax", name="out")(x))
 

@@ -73,7 +73,7 @@ def built_subject(model: Any, given: Inputs, *, in_float32: bool) -> Subject:
     """The model with its weights made where they did not exist yet, as a first call would; no value is touched."""
     keras = load_keras()
     if isinstance(model, keras.Sequential) and not model.built:
-        model.build(tuple((None, *x.shape[1:]) for x in keras.tree.flatten(given.structure))[0])
+        model.build(next((None, *x.shape[1:]) for x in keras.tree.flatten(given.structure)))
     layers = [model, *operations_by_path(model).values()]
     if not all(getattr(layer, "built", True) for layer in layers):
         one = as_tensors(given.take(0, 1, fixed_batch(model) or 1))
