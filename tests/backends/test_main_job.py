@@ -67,7 +67,8 @@ def test_reopened_it_says_the_same(finished: convscope.Run, folder: Path) -> Non
     second = again.predict(pictures)
     np.testing.assert_array_equal(first.scores, second.scores)
     np.testing.assert_allclose(first.scores.sum(axis=1), 1, atol=1e-6)
-    assert again.evaluate().as_dict() == pytest.approx(finished.scores.as_dict(), rel=1e-5)
+    for name, scored in again.evaluate().values.items():
+        assert scored.value == pytest.approx(finished.scores.values[name].value, abs=1e-5)
 
 
 def test_plain_keras_opens_it_too(finished: convscope.Run, folder: Path) -> None:
@@ -95,8 +96,7 @@ def test_look_writes_a_page_and_ranks_maps(finished: convscope.Run, folder: Path
     assert found.page.stat().st_size > 10_000
     assert next(m.layer for m in found.maps).startswith("block1")
     for maps in found.maps:
-        sizes = np.abs(maps.importance[0][maps.order[0]])
-        assert (np.diff(sizes) <= 1e-7).all()
+        assert (np.diff(maps.importance[0][maps.order[0]]) <= 0).all()  # signed: what speaks for the answer first
 
 
 def test_commands_on_the_run(

@@ -14,7 +14,7 @@ from convscope.data.audit import audit_with_copies
 from convscope.data.hashing import identical_pictures
 from convscope.data.opening import Reading, read_data
 from convscope.data.split import Ties, split_samples
-from convscope.errors import DataError, PlanError, RunError
+from convscope.errors import DataError, RunError
 from convscope.files.atomic import write_json
 from convscope.records.audit import Audit
 from convscope.records.progress import Progress, silent
@@ -59,7 +59,7 @@ class Parts:
     def shared(self) -> int:
         """Pictures that the scan found on two sides of a split that the data itself makes."""
         found = self.audit.findings if self.audit is not None else ()
-        return sum(f.count for f in found if f.kind == "leak")
+        return sum(f.count for f in found if f.kind.startswith("leak-"))
 
     @property
     def words(self) -> str:
@@ -80,22 +80,10 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
     if isinstance(data, str | Path | Samples):
         return read_data(data, task=task)
     if own is None:
-        samples = read_data(data, task=task, reading=Reading(pixels=plan.value_range))
-        _refuse_unknown_range(samples, plan)
-        return samples
+        return read_data(data, task=task, reading=Reading(pixels=plan.value_range))
     from convscope.actions.network import own_task
 
     return read_data(data, task=own_task(own, plan))
-
-
-def _refuse_unknown_range(samples: Samples, plan: Plan) -> None:
-    """Networks of the catalogue take pixels 0..255; float arrays must say what their numbers mean."""
-    first = samples.pictures.read(0, 3).values
-    if plan.value_range is None and first.dtype.kind == "f" and float(first.max()) <= 2.0:
-        raise PlanError(
-            f"expected pixels 0..255, the first array holds {first.min():.3g}..{first.max():.3g}; "
-            "say what they mean, e.g. Plan(value_range=(0, 1))"
-        )
 
 
 def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Parts:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convscope.backend.selection import load_keras
+from convscope.data.arrays import check_pixels
 from convscope.errors import ModelError, PlanError
 from convscope.models.catalogue import MODELS
 from convscope.models.network import Network, build_network
@@ -69,7 +70,7 @@ def _build(plan: Plan, samples: Samples) -> Prepared:
     entry = MODELS.get(plan.model)
     options = None
     if entry.name == "simple-cnn":
-        options = _cnn_options(plan)
+        options = SimpleCnnOptions(**plan.simple_cnn_options())
     rules = TASKS[samples.task]
     network = build_network(
         entry.name,
@@ -86,23 +87,9 @@ def _build(plan: Plan, samples: Samples) -> Prepared:
         seed=plan.seed,
     )
     preprocess = replace(network.preprocess, fit=plan.fit)
+    check_pixels(samples, preprocess)
     words = network.pretrained or "random weights"
     return Prepared(network, preprocess, entry.name, (f"{entry.name}, {network.parameters:,} parameters, {words}",))
-
-
-def _cnn_options(plan: Plan) -> SimpleCnnOptions:
-    return SimpleCnnOptions(
-        filters=plan.filters,
-        kernel_size=plan.kernel_size,
-        stride=plan.strides,
-        padding=plan.padding,
-        initializer=plan.initializer,  # type: ignore[arg-type]  # SimpleCnnOptions checks the name itself
-        activation=plan.activation,
-        pooling="average" if plan.pooling == "average" else "max",
-        pool_size=1 if plan.pooling == "none" else plan.pool_size,
-        batch_norm=plan.batch_norm,
-        dense=plan.dense_units,
-    )
 
 
 def _take_own(model: Any, plan: Plan, samples: Samples) -> Prepared:

@@ -60,7 +60,7 @@ def predict_samples(
 ) -> Predictions:
     """Say what a network sees in samples; `truth` is carried along where there is one."""
     card = known_card(opened)
-    network, preprocess, batch_size = opened.model, card.preprocess, BATCH
+    network, preprocess, batch_size = opened.model, card.preprocess, max(1, min(BATCH, len(samples)))
     if native_size:
         from convscope.models.sizes import takes_any_size
 
@@ -86,17 +86,15 @@ def known_card(opened: Opened) -> Card:
 
 def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     """Raw outputs (n, units) float32 and which samples they are for."""
-    from convscope.backend.tensors import to_numpy
+    from convscope.actions.network import as_model_input
+    from convscope.scope.tap import Probe
 
     outputs, indices = [], []
-    scale, offset = np.float32(card.preprocess.scale), np.float32(card.preprocess.offset)
-    step = model.predict_on_batch
+    probe = Probe(model, batch_size=loader.batch_size)  # compiled once; the last batch is padded
     for place, batch in enumerate(loader.batches(0), start=1):
         if len(batch.images):
-            images = np.asarray(batch.images, np.float32)
-            if (scale, offset) != (1, 0):
-                images = images * scale + offset
-            outputs.append(np.asarray(to_numpy(step(images)), np.float32))
+            found = probe.outputs(as_model_input(batch.images, card.preprocess))
+            outputs.append(np.asarray(found[0], np.float32))
             indices.append(batch.indices)
         progress("pictures predicted", min(place * loader.batch_size, len(loader.samples)), len(loader.samples))
     if not outputs:

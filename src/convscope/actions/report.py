@@ -45,9 +45,10 @@ def build_report(run: Run, *, progress: Progress = silent) -> Report:
     predictions, keepsakes = read_predictions(run.path), kept(run.path)
     provenance = card.provenance
     n_val = start["split"]["val"]
+    which = "that training never saw" if start["split"]["test"] else ""
     sections = [
         training_section(run.history, run.verdicts, n_val=n_val, chance=scores.majority, provenance=provenance),
-        scores_section(scores, predictions=predictions, provenance=provenance),
+        scores_section(scores, predictions=predictions, provenance=provenance, which=which),
         _mistakes(run, predictions, keepsakes, progress),
         *_inside(run, predictions, keepsakes, progress),
         *_augmentation(run, predictions, keepsakes),
@@ -58,7 +59,7 @@ def build_report(run: Run, *, progress: Progress = silent) -> Report:
     return Report(
         title=f"run {run.path.name}",
         subtitle=f"{start.get('name') or card.provenance.data} · {card.network}",
-        words=(headline_words(scores), *verdict, *notes),
+        words=(headline_words(scores, which=which), *verdict, *notes),
         facts=_facts(run),
         sections=tuple(sections),
         provenance=provenance,
