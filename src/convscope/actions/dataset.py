@@ -161,8 +161,6 @@ def read_split(folder: Path, samples: Samples) -> Parts:
             f"{folder}: expected the data that this run was started with, found other data ({difference}); "
             "to go on with new data use --continue-from"
         )
-    split = Split(
-        *(np.array([place[key] for key in facts[name]], np.int64) for name in ("train", "val", "test")),
-        rule=facts["rule"],
-    )
+    found = {name: np.array([place[key] for key in facts[name]], np.int64) for name in ("train", "val", "test")}
+    split = Split(**found, rule=facts["rule"])
     return Parts(samples, split, sha256)

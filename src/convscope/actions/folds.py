@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.dataset import Parts, data_sha256, open_samples, scanned
+from convscope.actions.opening import RUNS
 from convscope.actions.run import Run
-from convscope.actions.train import RUNS, train_parts
+from convscope.actions.train import train_parts
 from convscope.data.split import fold_samples
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import write_json

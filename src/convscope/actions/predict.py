@@ -104,10 +104,10 @@ def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> t
 
 def decode(card: Card, outputs: np.ndarray, samples: Samples) -> Predictions:
     """Raw outputs to calibrated predictions with names and truth."""
-    from convscope.tasks.outputs import Head
+    from convscope.tasks.outputs import Encoding, Head
     from convscope.tasks.rules import TASKS
 
-    encoding = "values" if card.task != "classify" else "one-hot"
+    encoding: Encoding = "values" if card.task != "classify" else "one-hot"
     head = Head(card.task, card.classes, outputs.shape[1], card.output_kind, encoding)
     found = TASKS[card.task].predictions(outputs, head, tuple(samples.pictures.keys), samples.truth)
     if card.task == "classify" and card.temperature != 1:
@@ -154,7 +154,7 @@ def write_scored(folder: Path, predictions: Predictions) -> None:
     write_predictions(folder, predictions)
     truth = {} if predictions.truth is None else {"truth": predictions.truth}
     with atomic_file(folder / SCORED) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, keys=np.array(predictions.keys, dtype=str), scores=predictions.scores, **truth)
+        np.savez_compressed(file, keys=np.array(predictions.keys, dtype=str), scores=predictions.scores, **truth)  # type: ignore[arg-type]  # its stub takes names for options
     facts = {"task": predictions.task, "classes": list(predictions.classes), "temperature": predictions.temperature,
              "unsure_below": predictions.unsure_below}  # fmt: skip
     write_json(folder / SCORED_FACTS, facts)

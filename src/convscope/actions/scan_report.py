@@ -52,7 +52,7 @@ def write_audit(folder: Path, samples: Samples, audit: Audit, *, progress: Progr
     names = np.array(list(small), dtype=str)
     arrays = {f"picture{i}": np.frombuffer(data, np.uint8) for i, data in enumerate(small.values())}
     with atomic_file(folder / THUMBNAILS) as temporary, open(temporary, "wb") as file:
-        np.savez(file, names=names, **arrays)
+        np.savez(file, names=names, **arrays)  # type: ignore[arg-type]  # its stub takes names for options
 
 
 def read_audit(folder: Path) -> tuple[Audit, dict[str, bytes]] | None:

@@ -23,7 +23,7 @@ def pictures_per_second(step: Callable[[], object]) -> float:
     """Median rate over the steps of about two seconds, after two steps that compile."""
     step()
     step()
-    rates = []
+    rates: list[float] = []
     until = time.perf_counter() + SECONDS
     while time.perf_counter() < until or len(rates) < 3:
         began = time.perf_counter()

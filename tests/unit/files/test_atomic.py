@@ -48,6 +48,12 @@ def test_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         atomic.write_bytes(tmp_path / "b", b"x")
 
 
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="is a file, not a folder|check the path"):
+        atomic.write_bytes(tmp_path / "file" / "b", b"x")
+
+
 def test_folder_is_whole_or_absent(tmp_path: Path) -> None:
     target = tmp_path / "checkpoint"
     with pytest.raises(RuntimeError), atomic.atomic_folder(target) as folder:
