@@ -137,7 +137,10 @@ class Watch(_Callback):
     def _see(self) -> dict[str, np.ndarray]:
         seen = {"outputs": to_numpy(self.model(self.images, training=False))}
         if self._layers:
-            watched = keras.Model(self.model.inputs, [self.model.get_layer(name).output for name in self._layers])
+            inputs = self.model.inputs
+            watched = keras.Model(
+                inputs[0] if len(inputs) == 1 else inputs, [self.model.get_layer(name).output for name in self._layers]
+            )
             maps = keras.tree.flatten(watched(self.images, training=False))
             seen |= {f"maps:{n}": to_numpy(m).astype(np.float16) for n, m in zip(self._layers, maps, strict=True)}
         if self._look is not None:

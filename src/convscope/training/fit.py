@@ -206,6 +206,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
     is_own = phase.what == "own"
     journal = Journal(run.folder, phase=phase.name, first_epoch=ready.first_epoch, file=run.file)
     written = ready.checkpoint
+    rate = state.rates.get(phase.name, phase.rate)
     return [
         FiniteLoss(lambda: f"kept: {written.written.name if written.written else 'no checkpoint yet'}"),
         *([ready.once] if ready.once else []),

@@ -38,13 +38,17 @@ class RateCurve:
 
 
 def suggest(rates: list[float], losses: list[float]) -> float | None:
-    """The rate at which the loss falls fastest per factor of rate, before its lowest point; None: it never falls."""
+    """The middle of the window in which the loss falls most, up to its lowest point; None when it never falls.
+
+    A window is a sixth of the sweep, at least 5 steps: the slope from one step to the next is mostly the batch's own.
+    """
     end = int(np.argmin(losses)) + 1
-    if end < 3:
+    width = max(5, len(losses) // 6)
+    if end <= width:
         return None
-    slopes = np.gradient(np.asarray(losses[:end]), np.log(np.asarray(rates[:end])))
-    place = int(np.argmin(slopes))
-    return rates[place] if slopes[place] < 0 else None
+    falls = [losses[k] - losses[k + width] for k in range(end - width)]
+    place = int(np.argmax(falls))
+    return rates[place + width // 2] if falls[place] > 0 else None
 
 
 def find_rate(model: Any, feed: Feed, *, lowest: float = 1e-6, highest: float = 1.0, steps: int = 60) -> RateCurve:
