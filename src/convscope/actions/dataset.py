@@ -34,6 +34,7 @@ class Parts:
     split: Split
     sha256: str
     audit: Audit | None = None
+    name: str = ""
 
     @property
     def train(self) -> Samples:
@@ -64,7 +65,8 @@ class Parts:
     @property
     def words(self) -> str:
         """The data in words, for provenance and report."""
-        name = self.samples.root.name if self.samples.root is not None else self.samples.source
+        root = self.samples.root
+        name = self.name or (root.name if root is not None else self.samples.source)
         return f"{name}, {len(self.samples)} pictures"
 
 
@@ -86,7 +88,7 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
     return read_data(data, task=own_task(own, plan))
 
 
-def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Parts:
+def divide(samples: Samples, plan: Plan, *, name: str = "", progress: Progress = silent) -> Parts:
     """Scan, then split as the plan says; identical pictures and look-alikes stay on one side.
 
     Above MOST_SCANNED pictures only identical files are looked for, which needs no decoding.
@@ -101,7 +103,7 @@ def divide(samples: Samples, plan: Plan, *, progress: Progress = silent) -> Part
             f"expected pictures for training and for validation, got {len(split.train)} and {len(split.val)} of "
             f"{len(samples)}; add pictures or change val_share and test_share"
         )
-    return Parts(samples, split, data_sha256(samples), audit)
+    return Parts(samples, split, data_sha256(samples), audit, name)
 
 
 def scanned(samples: Samples, plan: Plan, *, progress: Progress = silent) -> tuple[Audit | None, Ties]:

@@ -24,13 +24,18 @@ MAP_LAYERS = 4
 
 
 def spatial_layers(scope: Scope, images: np.ndarray) -> list[str]:
-    """Convolutions and activations with spatial extent, in order; the layers whose maps are worth a look."""
-    names = []
+    """Layers whose maps are worth a look, in order: after an activation where there are some, else convolutions."""
+    active, plain = [], []
     for call in scope.probe.calls(images):
         shape = call.output_shapes[0] if len(call.output_shapes) == 1 else ()
-        if len(shape) == 3 and ("Conv" in call.kind or "ReLU" in call.kind or call.kind == "Activation"):
-            names.append(call.name)
-    return names
+        if len(shape) != 3:
+            continue
+        fused = getattr(getattr(call.layer, "activation", None), "__name__", "linear") != "linear"
+        if "ReLU" in call.kind or call.kind == "Activation" or ("Conv" in call.kind and fused):
+            active.append(call.name)
+        elif "Conv" in call.kind:
+            plain.append(call.name)
+    return active or plain
 
 
 def spread(names: Sequence[str], most: int = MAP_LAYERS) -> list[str]:

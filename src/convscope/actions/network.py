@@ -9,6 +9,7 @@ import numpy as np
 
 from convscope.backend.selection import load_keras
 from convscope.data.arrays import check_pixels
+from convscope.draw.numbers import count
 from convscope.errors import ModelError, PlanError
 from convscope.models.catalogue import MODELS
 from convscope.models.network import Network, build_network
@@ -89,7 +90,9 @@ def _build(plan: Plan, samples: Samples) -> Prepared:
     preprocess = replace(network.preprocess, fit=plan.fit)
     check_pixels(samples, preprocess)
     words = network.pretrained or "random weights"
-    return Prepared(network, preprocess, entry.name, (f"{entry.name}, {network.parameters:,} parameters, {words}",))
+    return Prepared(
+        network, preprocess, entry.name, (f"{entry.name}, {count(network.parameters)} parameters, {words}",)
+    )
 
 
 def _take_own(model: Any, plan: Plan, samples: Samples) -> Prepared:

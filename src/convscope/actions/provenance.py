@@ -11,6 +11,7 @@ from convscope.actions.dataset import Parts
 from convscope.actions.network import Prepared
 from convscope.backend.devices import devices, versions
 from convscope.backend.selection import backend_name, backend_rule
+from convscope.draw.numbers import count as number
 from convscope.records.provenance import Provenance
 from convscope.training.plan import Plan
 
@@ -57,7 +58,7 @@ def run_provenance(parts: Parts, prepared: Prepared, plan: Plan) -> Provenance:
     return Provenance(
         data=parts.words,
         data_sha256=parts.sha256,
-        model=f"{prepared.name}, {prepared.model.count_params():,} parameters",
+        model=f"{prepared.name}, {number(prepared.model.count_params())} parameters",
         model_sha256=model_sha256(prepared.model),
         seed=plan.seed,
         backend=f"{backend} on {', '.join(devices())}",

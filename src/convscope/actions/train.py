@@ -62,7 +62,7 @@ def train(
     folder = _new_folder(out, name or _name_of(data))
     with FolderLock(folder):
         sweep_temporary(folder)
-        parts = divide(samples, plan, progress=progress)
+        parts = divide(samples, plan, name=name, progress=progress)
         path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
         start = {"data_path": path, "name": name or _name_of(data), "notes": list(notes)}
         return train_parts(
