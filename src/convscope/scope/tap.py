@@ -146,9 +146,15 @@ class Probe:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def stream(
-        self, images: Any, places: Sequence[Place], target: TargetLike = None, *, differentiate: bool = False
+        self,
+        images: Any,
+        places: Sequence[Place],
+        target: TargetLike = None,
+        *,
+        differentiate: bool = False,
+        batch_size: int = 0,
     ) -> Iterator[Seen]:
-        """As `see`, batch by batch, so that no more than one batch is held."""
+        """As `see`, batch by batch, so that no more than one batch is held; `batch_size` instead of the Probe's."""
         given = checked_inputs(self.model, images)
         trace = self._traced(given)
         self._check_places(places, trace)
@@ -156,7 +162,7 @@ class Probe:
         whole = self._resolved(target, trace, given.n) if wants_score else None
         look = Look(tuple(dict.fromkeys(places)), whole, differentiate)
         folds = any(trace.calls[p.call].folds_batch for p in look.places if p.call != MODEL_INPUT)
-        for start, stop, size in cuts(given.n, self.batch_size, fixed_batch(self.model), pad=not folds):
+        for start, stop, size in cuts(given.n, batch_size or self.batch_size, fixed_batch(self.model), pad=not folds):
             yield self._batch(given, trace, look, (start, stop, size))
 
     def _batch(self, given: Inputs, trace: Trace, look: Look, cut: tuple[int, int, int]) -> Seen:

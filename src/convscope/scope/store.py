@@ -1,0 +1,236 @@
+"""Feature maps of whole data sets on disk: bounded memory, resumable after a kill at any moment, checksummed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from convscope.errors import DataError, ModelError, PlanError, StorageError
+from convscope.files.atomic import storage_error, write_json
+from convscope.records.progress import Progress, silent
+from convscope.scope.chunking import portions
+from convscope.scope.feed import Feed
+from convscope.scope.fingerprint import data_fingerprint, model_fingerprint
+from convscope.scope.maps import channels_last
+from convscope.scope.paths import Names
+from convscope.scope.store_layout import (
+    BLOCKS,
+    Kept,
+    LayerArray,
+    array_names,
+    array_spec,
+    engine,
+    read_blocks,
+    read_root,
+    table_spec,
+    write_root,
+)
+from convscope.scope.store_reading import MapStore
+from convscope.scope.tap import Probe
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How maps are kept.
+
+    Attributes:
+        dtype: "float16" or "float32".
+        pool: mean over pool x pool cells; "whole" for one number per channel; 1 for the maps as they are.
+        memory_mb: memory for maps, in MiB, above what the model itself needs.
+        codec: "lz4" (fast) or "zstd" (small).
+    """
+
+    dtype: Kept = "float16"
+    pool: int | Literal["whole"] = 1
+    memory_mb: int = 512
+    codec: Literal["lz4", "zstd"] = "lz4"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if self.dtype not in ("float16", "float32") or self.codec not in ("lz4", "zstd"):
+            raise PlanError(f"expected float16 or float32 and lz4 or zstd, got {self.dtype} and {self.codec}")
+        if self.pool != "whole" and (not isinstance(self.pool, int) or self.pool < 1):
+            raise PlanError(f"expected pool to be a whole number from 1 or 'whole', got {self.pool!r}")
+
+
+def store_maps(
+    probe: Probe,
+    feed: Feed,
+    path: Path | str,
+    layers: Names,
+    *,
+    keeping: Keeping | None = None,
+    progress: Progress = silent,
+) -> MapStore:
+    """Write the maps of the chosen layers for a whole data set; called again with the same, it goes on.
+
+    Raises:
+        UnknownLayerError: no such layer. ModelError, DataError: the store is of another model, of other data or
+            otherwise made. StorageError: it does not fit on the disk. PlanError: a picture does not fit in memory.
+        MissingExtraError: tensorstore is not installed.
+    """
+    engine()
+    keeping, folder = keeping or Keeping(), Path(path)
+    job = _plan(probe, feed, layers, keeping)
+    if (folder / "zarr.json").exists():
+        _check_same(folder, job.facts)
+    else:
+        _check_disk(folder, len(feed) * job.stored_bytes)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_root(folder, job.facts)
+    _write(probe, feed, folder, job, progress)
+    return MapStore(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    names: tuple[str, ...]
+    entries: tuple[LayerArray, ...]
+    keeping: Keeping
+    facts: dict[str, Any]
+    stored_bytes: int
+    batch: int
+
+
+def _plan(probe: Probe, feed: Feed, layers: Names, keeping: Keeping) -> _Job:
+    if not len(feed):
+        raise DataError("expected at least one picture to store the maps of, got none")
+    first = feed.take(0, 1)
+    names = probe.select(layers, first)
+    seen = probe.see(first, tuple(probe.place(n) for n in names))
+    maps = [_kept(channels_last(seen.values[probe.place(n)], probe.call(n)), keeping) for n in names]
+    entries = tuple(
+        LayerArray(name, array, (m.shape[1], m.shape[2], m.shape[3]))
+        for name, array, m in zip(names, array_names(names), maps)
+    )
+    computed = sum(prod(seen.values[probe.place(n)].shape) * 4 for n in names)
+    stored = sum(m.nbytes for m in maps)
+    budget = keeping.memory_mb << 20
+    cut = portions(computed_bytes=computed, stored_bytes=stored, budget_bytes=budget, most=probe.batch_size)
+    facts = {
+        "n": len(feed),
+        "block": min(cut.block, len(feed)) if len(feed) < 8 else cut.block,
+        "arrays": {e.layer: e.array for e in entries},
+        "shapes": {e.array: list(e.shape) for e in entries},
+        "dtype": keeping.dtype,
+        "pool": keeping.pool,
+        "codec": keeping.codec,
+        "outputs": int(prod(seen.outputs[0].shape[1:])),
+        "ids": list(feed.ids),
+        "labels": None if feed.truth is None else [int(t) for t in feed.truth],
+        "model_sha256": model_fingerprint(probe.model),
+        "data_sha256": data_fingerprint(feed.ids, first),
+    }
+    return _Job(tuple(names), entries, keeping, facts, stored, cut.batch)
+
+
+def _check_same(folder: Path, facts: dict[str, Any]) -> None:
+    old = read_root(folder)
+    if old["model_sha256"] != facts["model_sha256"]:
+        raise ModelError(f"{folder}: holds maps of another model or other weights; choose another path")
+    for name in ("n", "ids", "data_sha256", "labels"):
+        if old[name] != facts[name]:
+            raise DataError(f"{folder}: holds maps of other data ({name} differs); choose another path")
+    for name in ("arrays", "dtype", "pool", "codec"):
+        if old[name] != facts[name]:
+            raise PlanError(f"{folder}: was begun with {name} {old[name]!r}, got {facts[name]!r}; choose another path")
+    facts["block"] = old["block"]
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise StorageError(
+            f"can't write {folder}: the maps need up to {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB "
+            "free; choose fewer layers, pool the maps, or another disk"
+        )
+
+
+def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress) -> None:
+    n, block = len(feed), job.facts["block"]
+    whole = read_blocks(folder)
+    arrays = _arrays(folder, job)
+    pending: Future[None] | None = None
+    with ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
+        for number in range(-(-n // block)):
+            start, stop = number * block, min(n, (number + 1) * block)
+            progress("storing maps", start, n)
+            if number in whole:
+                continue
+            held = _compute(probe, feed, job, (start, stop))
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(_write_block, arrays, held, (start, stop), (folder, number, whole))
+            del held
+        if pending is not None:
+            pending.result()
+    progress("storing maps", n, n)
+
+
+def _arrays(folder: Path, job: _Job) -> dict[str, Any]:
+    n, block = job.facts["n"], job.facts["block"]
+    specs = {
+        e.array: array_spec(folder, e, n=n, block=block, kept=job.keeping.dtype, codec=job.keeping.codec)
+        for e in job.entries
+    }
+    specs["predictions"] = table_spec(folder, "predictions", shape=(n, job.facts["outputs"]), block=block)
+    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}})
+    return {k: engine().open(s, open=True, create=True, context=context).result() for k, s in specs.items()}
+
+
+def _compute(probe: Probe, feed: Feed, job: _Job, rows: tuple[int, int]) -> dict[str, np.ndarray]:
+    start, stop = rows
+    held = {e.array: np.empty((stop - start, *e.shape), job.keeping.dtype) for e in job.entries}
+    held["predictions"] = np.empty((stop - start, job.facts["outputs"]), np.float32)
+    places = tuple(probe.place(name) for name in job.names)
+    for low, high in _cuts(start, stop, job.batch):
+        for seen in probe.stream(feed.take(low, high), places, batch_size=job.batch):
+            to = slice(low - start, high - start)
+            held["predictions"][to] = seen.outputs[0].reshape(high - low, -1)
+            for name, place, entry in zip(job.names, places, job.entries):
+                held[entry.array][to] = _kept(channels_last(seen.values[place], probe.call(name)), job.keeping)
+    return held
+
+
+def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((low, min(low + size, stop)) for low in range(start, stop, size))
+
+
+def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
+    """Pooled and cast; float16 saturates instead of overflowing to infinity."""
+    n, height, width, channels = maps.shape
+    if keeping.pool == "whole":
+        maps = maps.mean(axis=(1, 2), keepdims=True)
+    elif keeping.pool > 1:
+        rows, columns = max(1, height // keeping.pool), max(1, width // keeping.pool)
+        high, wide = height // rows, width // columns
+        cut = maps[:, : rows * high, : columns * wide]
+        maps = cut.reshape(n, rows, high, columns, wide, channels).mean(axis=(2, 4))
+    if keeping.dtype == "float16":
+        limit = np.float32(np.finfo(np.float16).max)
+        if float(np.abs(maps).max(initial=0)) > limit:
+            maps = np.clip(maps, -limit, limit)
+    return maps.astype(keeping.dtype)
+
+
+def _write_block(
+    arrays: dict[str, Any], held: dict[str, np.ndarray], rows: tuple[int, int], mark: tuple[Path, int, set[int]]
+) -> None:
+    folder, number, whole = mark
+    try:
+        for name in list(held):
+            arrays[name][rows[0] : rows[1]].write(held.pop(name)).result()
+    except (ValueError, OSError) as error:
+        raise storage_error(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
+    whole.add(number)
+    write_json(folder / BLOCKS, {"whole": sorted(whole)})
