@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class AxisField:
@@ -71,3 +73,24 @@ class FieldTable:
     def __getitem__(self, path: str) -> ReceptiveField:
         """The row of one call."""
         return next(row for row in self.rows if row.layer == path)
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveField:
+    """How much each pixel really moves one value, measured over pictures.
+
+    Attributes:
+        layer, source: path of the call and of the input.
+        at, channel: the value; channel None for the sum of all channels.
+        heat: mean absolute gradient per pixel over pictures and input channels, as large as the input; sums to 1.
+        box: first and last pixel (inclusive) per axis of a small box that holds `share` of the heat.
+        share: 0.95.
+    """
+
+    layer: str
+    source: str
+    at: tuple[int, ...]
+    channel: int | None
+    heat: np.ndarray
+    box: tuple[tuple[int, int], ...]
+    share: float

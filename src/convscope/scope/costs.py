@@ -39,8 +39,18 @@ def rule(*families: str) -> Callable[[Rule], Rule]:
 
 
 def costs_of(graph: Graph) -> CostTable:
-    """The cost of every call for one picture."""
-    return CostTable(tuple(cost_of(call) for call in graph.calls))
+    """The cost of every call for one picture.
+
+    Weights that a custom layer holds itself, and those of layers that are never called, follow as rows of their own.
+    """
+    rows = [cost_of(call) for call in graph.calls]
+    seen = {id(w) for call in graph.calls for w in getattr(call.operation, "weights", ())}
+    for path, holder in graph.holders.items():
+        own = [w for w in holder.weights if id(w) not in seen]
+        seen.update(id(w) for w in own)
+        if own:
+            rows.append(Cost(path, type(holder).__name__, 0, 0, sum(prod(w.shape) for w in own), 0))
+    return CostTable(tuple(rows))
 
 
 def cost_of(call: Call) -> Cost:

@@ -76,12 +76,14 @@ class Graph:
         calls: in the order of execution; the model's inputs come first, as calls of kind "InputLayer".
         outputs: the model's outputs, flat.
         composites: path of a nested model or custom layer -> the tensor that it returns first.
+        holders: path -> the nested model or custom layer itself, inner ones first; the whole model under its name.
         closed: path -> why a custom layer could not be opened.
     """
 
     calls: tuple[Call, ...]
     outputs: tuple[Source, ...]
     composites: dict[str, Source]
+    holders: dict[str, Any]
     closed: dict[str, str]
 
     @property
@@ -132,7 +134,7 @@ def graph_of(model: Any, input_shapes: Any = None) -> Graph:
         walk.record(name, layer, (), {}, [tensor])
     outputs = walk.enter(model, (tensors,), {}, "")
     sources = tuple(walk.sources[id(t)] for t in keras.tree.flatten(outputs))
-    return Graph(tuple(_with_channel_axes(walk.calls)), sources, walk.composites, walk.closed)
+    return Graph(tuple(_with_channel_axes(walk.calls)), sources, walk.composites, walk.holders, walk.closed)
 
 
 def _input_names(model: Any, count: int) -> list[str]:
@@ -154,6 +156,7 @@ class _Walk:
     calls: list[Call] = field(default_factory=list)
     sources: dict[int, Source] = field(default_factory=dict)
     composites: dict[str, Source] = field(default_factory=dict)
+    holders: dict[str, Any] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -178,6 +181,7 @@ class _Walk:
             made = self.enter(node.operation, call_args, call_kwargs, below)
             known.update({id(t): value for t, value in zip(node.outputs, keras.tree.flatten(made), strict=True)})
         outputs = keras.tree.map_structure(lambda t: known[id(t)], inner.outputs)
+        self.holders.setdefault(path or operation.name, operation)
         if path:
             first = keras.tree.flatten(outputs)[0]
             self.composites[self._numbered(path)] = self.sources[id(first)]

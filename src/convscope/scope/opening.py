@@ -161,7 +161,7 @@ def _nested(nest: Any, function: Any) -> Any:
     if _is_shape(nest):
         return function(tuple(nest))
     if isinstance(nest, Mapping):
-        return {k: _nested(v, function) for k, v in nest.items()}
+        return {k: _nested(nest[k], function) for k in sorted(nest)}
     return type(nest)(_nested(v, function) for v in nest)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError
 from convscope.records.arithmetic import Step
 from convscope.scope.axes import normalised_axes, spatial_axes
 from convscope.scope.field.taps import Taps
 from convscope.scope.graph import Call, Source
+
+keras = load_keras()
 
 Index = tuple[int, ...]
 SIXTEEN_BIT = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -55,7 +58,8 @@ class Given:
 
     def weights(self, variable: Any) -> np.ndarray:
         """A weight as the back end uses it: rounded to the compute type first where that has 16 bits."""
-        array = to_numpy(variable.value if hasattr(variable, "value") else variable)
+        value = variable.value if hasattr(variable, "value") else variable
+        array = to_numpy(value) if keras.ops.is_tensor(value) else np.asarray(value)
         return array.astype(SIXTEEN_BIT.get(self.dtype, array.dtype)).astype(np.float64)
 
     def taps(self, taps: dict[int, Taps]) -> list[list[int]]:

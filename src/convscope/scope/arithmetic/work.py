@@ -12,7 +12,7 @@ from convscope.errors import ModelError
 from convscope.records.arithmetic import Arithmetic, Step
 from convscope.registry import nearest
 from convscope.scope.arithmetic import activations, merging, moving, normalising, pooling, sliding
-from convscope.scope.arithmetic.given import RULES, SINGLES, Given, Index, Worked
+from convscope.scope.arithmetic.given import RULES, SINGLES, SIXTEEN_BIT, Given, Index, Worked
 from convscope.scope.graph import Call, Graph
 
 # importing them registers their rules
@@ -69,10 +69,10 @@ def arithmetic(
     if missing:
         raise ModelError(f"expected the values of {', '.join(missing)} to work out {path}; see needed()")
     kind = dtype or call.output_dtypes[0]
-    inputs = tuple(channels_last(values[c.path], c.channel_axis) for c in takes)
+    inputs = tuple(as_used(channels_last(values[c.path], c.channel_axis), kind) for c in takes)
     output = channels_last(values[call.path], call.channel_axis)
     firsts = tuple(c.channel_axis == 0 for c in takes)
-    given = Given(call, inputs, kind, _index(call, output.shape, at, channel), firsts)
+    given = Given(call, inputs, kind, place_of(call, output.shape, at, channel), firsts)
     done = work_out(given, output, tuple(c.path for c in takes))
     return replace(done, following=_following(graph, call, values, given, done))
 
@@ -139,13 +139,19 @@ def bound(magnitude: float, dtype: str) -> float:
     return (1e-14 if dtype == "float64" else FLOAT32_SHARE) * magnitude
 
 
+def as_used(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Values rounded to a 16-bit type where the back end computes in it: a layer casts its inputs first."""
+    return array.astype(SIXTEEN_BIT[dtype]).astype(np.float64) if dtype in SIXTEEN_BIT else array
+
+
 def channels_last(array: np.ndarray, channel_axis: int) -> np.ndarray:
     """A float64 array without batch with its channels moved to the last axis."""
     wide = np.asarray(array, np.float64)
     return np.moveaxis(wide, 0, -1) if channel_axis == 0 and wide.ndim > 1 else wide
 
 
-def _index(call: Call, shape: tuple[int, ...], at: Sequence[int], channel: int) -> Index:
+def place_of(call: Call, shape: tuple[int, ...], at: Sequence[int], channel: int) -> Index:
+    """The index of a value in a channels-last array, checked."""
     index = (*(int(i) for i in at), int(channel))
     if len(index) != len(shape):
         raise ModelError(f"expected at with {len(shape) - 1} numbers for {call.path} of shape {shape}, got {tuple(at)}")
