@@ -98,18 +98,24 @@ def look(
     scope = front.Scope(opened)
     inputs = as_model_input(images, card.preprocess)
     chosen = _chosen(scope, inputs, layers)
-    maps = strongest_maps(scope, inputs, predictions.keys, layers=chosen)
-    sections = inside_sections(
-        opened, images, pictures, labels=predictions.keys, says=says, layers=chosen, progress=progress
-    )
+    labels = short_names(predictions.keys)
+    maps = strongest_maps(scope, inputs, labels, layers=chosen)
+    sections = inside_sections(opened, images, pictures, labels=labels, says=says, layers=chosen, progress=progress)
     words = tuple((f"{Path(row['picture']).name}: {text}", "") for row, text in zip(rows, says, strict=True))
-    facts = (Facts("Network", (("network", card.network), ("classes", ", ".join(card.classes[:12])))),)
+    listed = ", ".join(card.classes) if len(card.classes) <= 12 else str(len(card.classes))
+    facts = (Facts("Network", (("network", card.network), ("classes", listed))),)
     report = Report(
         title="look inside", subtitle=card.network, words=words, facts=facts, sections=tuple(sections),
         provenance=card.provenance,
     )  # fmt: skip
     write_text(out, render_report(report))
     return Looked(out, predictions, maps)
+
+
+def short_names(keys: Sequence[str]) -> tuple[str, ...]:
+    """File names without their folders, where that leaves them different."""
+    names = tuple(Path(key).name for key in keys)
+    return names if len(set(names)) == len(names) else tuple(keys)
 
 
 def _chosen(scope: front.Scope, inputs: np.ndarray, layers: Names) -> list[str]:
