@@ -212,11 +212,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         *([ready.once] if ready.once else []),
         Turn(ready.feed, ready.first_epoch),
         BestEpoch(plan, state, ready.first_epoch),
-        *(
-            [Plateau(plan, state, state.rates.get(phase.name, phase.rate))]
-            if plan.schedule == "plateau" and not is_own
-            else []
-        ),
+        *([Plateau(plan, state, rate)] if plan.schedule == "plateau" and not is_own else []),
         journal,
         Count(state, journal),
         *run.callbacks,

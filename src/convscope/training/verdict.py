@@ -24,11 +24,11 @@ class _Facts:
     """The numbers that the rules read.
 
     Attributes:
-        loss, val_loss: per epoch of the last phase that has them; val_loss may be empty.
+        loss, val_loss: per epoch of the last phase; val_loss may be empty.
         accuracy, val_accuracy: the same; empty for regression.
-        guess: accuracy of always saying the largest class, or None.
-        n_train, n_val: pictures; shared: pictures of validation that are also in training, found by the scan.
-        start_loss: loss of the first epoch of the run; patience_left: epochs that were planned and not run.
+        guess_loss: cross-entropy of a uniform guess, or None.
+        n_train, n_val: pictures; shared: pictures that are on both sides of a split, found by the scan.
+        ran_all: whether all planned epochs were run.
     """
 
     loss: list[float]
@@ -127,7 +127,7 @@ def _leak(f: _Facts) -> list[Verdict]:
 
 
 def _rate_too_high(f: _Facts) -> list[Verdict]:
-    """The training loss ends above a guess, or jumps up and down by more than it falls."""
+    """The training loss ends above a guess, jumps by more than it falls, or was thrown up and stays near a guess."""
     if len(f.loss) < 3:
         return []
     best, end = min(f.loss), f.loss[-1]
@@ -135,7 +135,7 @@ def _rate_too_high(f: _Facts) -> list[Verdict]:
     fall = f.loss[0] - end
     above_guess = f.guess_loss is not None and end > 1.15 * f.guess_loss
     wild = sum(jumps) > 0.5 * max(fall, 0.0) and max(jumps, default=0.0) > 0.25 * max(best, 1e-3) and end > 1.2 * best
-    if not (above_guess or wild):
+    if not (above_guess or wild or _is_stuck(f, jumps)):
         return []
     guess = "" if f.guess_loss is None else f" A guess would have {f.guess_loss:.3g}."
     detail = (
@@ -144,6 +144,14 @@ def _rate_too_high(f: _Facts) -> list[Verdict]:
     )
     numbers = {"end_loss": end, "best_loss": best, "rises": float(len(jumps))}
     return [Verdict("learning-rate-too-high", "The learning rate is too high.", detail, numbers)]
+
+
+def _is_stuck(f: _Facts, jumps: list[float]) -> bool:
+    """Near a guess after a first epoch far above it, or after visible jumps in a third of the steps: dead units."""
+    if f.guess_loss is None or f.loss[-1] < (1 - UNDER_SHARE) * f.guess_loss:
+        return False
+    jumpy = len(jumps) >= 0.3 * (len(f.loss) - 1) and max(jumps, default=0.0) > 0.05 * f.guess_loss
+    return f.loss[0] > 1.5 * f.guess_loss or jumpy
 
 
 def _over(f: _Facts) -> list[Verdict]:
