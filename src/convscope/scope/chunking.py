@@ -10,6 +10,8 @@ from convscope.errors import PlanError
 MOST_TOUCHED = 8  # a read may touch this many times the bytes that were asked for
 _CHUNK_BYTES = 1 << 18
 _MOST_ROWS = 256
+_RUN_SHARE = 6  # the maps of one run, twice as float32, in a quarter to a third of the budget
+_BLOCK_SHARE = 10
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Portions:
 def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most: int) -> Portions:
     """Cut the work so that a run's maps, two blocks and the encoding of one stay within the budget.
 
+    Half of the budget is left to what the memory allocator keeps back (measured: up to twice what is in use).
+
     Args:
         computed_bytes: float32 bytes of the chosen maps of one picture.
         stored_bytes: bytes of them as they are kept.
@@ -32,10 +36,10 @@ def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most:
     Raises:
         PlanError: not even one picture fits.
     """
-    batch = min(most, budget_bytes // (3 * max(1, computed_bytes)))
-    block = min(_MOST_ROWS, budget_bytes // (5 * max(1, stored_bytes)))
+    batch = min(most, budget_bytes // (_RUN_SHARE * max(1, computed_bytes)))
+    block = min(_MOST_ROWS, budget_bytes // (_BLOCK_SHARE * max(1, stored_bytes)))
     if batch < 1 or block < 1:
-        needed = max(3 * computed_bytes, 5 * stored_bytes)
+        needed = max(_RUN_SHARE * computed_bytes, _BLOCK_SHARE * stored_bytes)
         raise PlanError(
             f"expected a memory budget of at least {needed >> 20} MiB for these layers, got {budget_bytes >> 20} MiB; "
             "raise it, choose fewer layers, or pool the maps"

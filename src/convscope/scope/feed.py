@@ -15,13 +15,17 @@ from convscope.records.samples import Samples
 
 
 class Feed(Protocol):
-    """Network input by index.
+    """Network input by index."""
 
-    `ids` names the pictures; `truth` is their class index (n,) or None.
-    """
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The pictures' names."""
+        ...
 
-    ids: tuple[str, ...]
-    truth: np.ndarray | None
+    @property
+    def truth(self) -> np.ndarray | None:
+        """Class index (n,), or None."""
+        ...
 
     def __len__(self) -> int:
         """How many pictures."""

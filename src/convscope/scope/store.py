@@ -161,17 +161,19 @@ def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress
     whole = read_blocks(folder)
     arrays = _arrays(folder, job)
     pending: Future[None] | None = None
+    buffers = [_buffers(job, block), _buffers(job, block)]  # used in turn: new ones would scatter the memory
     with ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
         for number in range(-(-n // block)):
             start, stop = number * block, min(n, (number + 1) * block)
             progress("storing maps", start, n)
             if number in whole:
                 continue
-            held = _compute(probe, feed, job, (start, stop))
+            held = {name: buffer[: stop - start] for name, buffer in buffers[0].items()}
+            buffers.reverse()
+            _compute(probe, feed, job, start, held)
             if pending is not None:
                 pending.result()
             pending = writer.submit(_write_block, arrays, held, (start, stop), (folder, number, whole))
-            del held
         if pending is not None:
             pending.result()
     progress("storing maps", n, n)
@@ -184,14 +186,18 @@ def _arrays(folder: Path, job: _Job) -> dict[str, Any]:
         for e in job.entries
     }
     specs["predictions"] = table_spec(folder, "predictions", shape=(n, job.facts["outputs"]), block=block)
-    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}})
+    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}, "data_copy_concurrency": {"limit": 1}})
     return {k: engine().open(s, open=True, create=True, context=context).result() for k, s in specs.items()}
 
 
-def _compute(probe: Probe, feed: Feed, job: _Job, rows: tuple[int, int]) -> dict[str, np.ndarray]:
-    start, stop = rows
-    held = {e.array: np.empty((stop - start, *e.shape), job.keeping.dtype) for e in job.entries}
-    held["predictions"] = np.empty((stop - start, job.facts["outputs"]), np.float32)
+def _buffers(job: _Job, rows: int) -> dict[str, np.ndarray]:
+    held = {e.array: np.empty((rows, *e.shape), job.keeping.dtype) for e in job.entries}
+    held["predictions"] = np.empty((rows, job.facts["outputs"]), np.float32)
+    return held
+
+
+def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np.ndarray]) -> None:
+    stop = start + len(held["predictions"])
     places = tuple(probe.place(name) for name in job.names)
     for low, high in _cuts(start, stop, job.batch):
         for seen in probe.stream(feed.take(low, high), places, batch_size=job.batch):
@@ -199,7 +205,6 @@ def _compute(probe: Probe, feed: Feed, job: _Job, rows: tuple[int, int]) -> dict
             held["predictions"][to] = seen.outputs[0].reshape(high - low, -1)
             for name, place, entry in zip(job.names, places, job.entries):
                 held[entry.array][to] = _kept(channels_last(seen.values[place], probe.call(name)), job.keeping)
-    return held
 
 
 def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
@@ -218,7 +223,7 @@ def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
         maps = cut.reshape(n, rows, high, columns, wide, channels).mean(axis=(2, 4))
     if keeping.dtype == "float16":
         limit = np.float32(np.finfo(np.float16).max)
-        if float(np.abs(maps).max(initial=0)) > limit:
+        if maps.max(initial=0) > limit or maps.min(initial=0) < -limit:
             maps = np.clip(maps, -limit, limit)
     return maps.astype(keeping.dtype)
 
@@ -228,8 +233,8 @@ def _write_block(
 ) -> None:
     folder, number, whole = mark
     try:
-        for name in list(held):
-            arrays[name][rows[0] : rows[1]].write(held.pop(name)).result()
+        for name in held:
+            arrays[name][rows[0] : rows[1]].write(held[name]).result()
     except (ValueError, OSError) as error:
         raise storage_error(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
     whole.add(number)

@@ -1,0 +1,109 @@
+"""Which pictures, and which crop of each, fire a filter most and least: one forward pass of the data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convscope.errors import ModelError
+from convscope.records.progress import Progress, silent
+from convscope.scope.feed import Feed
+from convscope.scope.maps import channels_last
+from convscope.scope.measuring import receptive_field
+from convscope.scope.tap import Probe
+
+
+@dataclass(frozen=True, eq=False)
+class Fired:
+    """One picture's strongest (or weakest) value of a channel.
+
+    Attributes:
+        index, key: which picture.
+        value: the activation.
+        at: (row, column) in the map.
+        box: ((top, bottom), (left, right)) of the exact receptive field in network pixels, inclusive, clipped at the
+            border; None where the field is not known.
+        crop: the network input inside the box; None without one.
+    """
+
+    index: int
+    key: str
+    value: float
+    at: tuple[int, int]
+    box: tuple[tuple[int, int], ...] | None
+    crop: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class TopActivations:
+    """`most` and `least` of one channel, strongest or weakest first; each picture at most once in each."""
+
+    layer: str
+    channel: int
+    most: tuple[Fired, ...]
+    least: tuple[Fired, ...]
+
+    def __str__(self) -> str:
+        """A line per picture."""
+        lines = [f"{self.layer} channel {self.channel}"]
+        for words, fired in (("most", self.most), ("least", self.least)):
+            lines += [f"{words} {f.value:.4g} {f.key} at {f.at}, pixels {f.box}" for f in fired]
+        return "\n".join(lines)
+
+
+def top_activations(
+    probe: Probe, feed: Feed, layer: str, channel: int, *, count: int = 9, progress: Progress = silent
+) -> TopActivations:
+    """The `count` pictures whose largest value of the channel is largest, and those whose largest value is smallest.
+
+    Raises:
+        UnknownLayerError: no such layer. ModelError: no such channel, or a layer without height and width.
+    """
+    n, peaks, places = len(feed), [], []
+    for start in range(0, n, probe.batch_size):
+        batch = feed.take(start, min(n, start + probe.batch_size))
+        values = _maps(probe, batch, layer, channel)
+        flat = values.reshape(len(values), -1)
+        peaks.append(flat.max(axis=1))
+        places.append(np.stack(np.unravel_index(flat.argmax(axis=1), values.shape[1:]), axis=1))
+        progress("looking for top activations", start + len(batch), n)
+    if not peaks:
+        raise ModelError("expected at least one picture, got none")
+    peak, place = np.concatenate(peaks), np.concatenate(places)
+    order = np.argsort(-peak, kind="stable")
+    most = tuple(_fired(probe, feed, layer, channel, int(i), (peak, place)) for i in order[:count])
+    least = tuple(_fired(probe, feed, layer, channel, int(i), (peak, place)) for i in order[::-1][:count])
+    return TopActivations(layer, channel, most, least)
+
+
+def _maps(probe: Probe, batch: np.ndarray, layer: str, channel: int) -> np.ndarray:
+    name = probe.select(layer, batch)[0]
+    maps = channels_last(probe.activations(batch, name)[name], probe.call(name, batch))
+    if not 0 <= channel < maps.shape[-1]:
+        raise ModelError(f"expected a channel of {name} from 0 to {maps.shape[-1] - 1}, got {channel}")
+    return maps[..., channel]
+
+
+def _fired(
+    probe: Probe, feed: Feed, layer: str, channel: int, index: int, found: tuple[np.ndarray, np.ndarray]
+) -> Fired:
+    peak, place = found
+    at = (int(place[index][0]), int(place[index][1]))
+    picture = feed.take(index, index + 1)
+    box = _box(probe, picture, layer, channel, at)
+    crop = None if box is None else picture[0][tuple(slice(low, high + 1) for low, high in box)]
+    return Fired(index, feed.ids[index], float(peak[index]), at, box, crop)
+
+
+def _box(
+    probe: Probe, picture: np.ndarray, layer: str, channel: int, at: tuple[int, int]
+) -> tuple[tuple[int, int], ...] | None:
+    call = probe.call(layer, picture)
+    space = len(call.output_shapes[0]) - 1
+    if space not in (1, 2) or call.steps > 1:
+        return None
+    try:
+        return receptive_field(probe, call.name, at=at if space == 2 else at[1:], channel=channel, images=picture).box
+    except ModelError:  # a layer whose geometry is not known: the picture is shown without a crop
+        return None
