@@ -63,6 +63,11 @@ class Parts:
         return sum(f.count for f in found if f.kind.startswith("leak-"))
 
     @property
+    def smallest_side_px(self) -> int | None:
+        """Shortest side of any picture in pixels, where a scan saw them all."""
+        return min((min(size) for size in self.audit.sizes), default=None) if self.audit is not None else None
+
+    @property
     def words(self) -> str:
         """The data in words, for provenance and report."""
         root = self.samples.root

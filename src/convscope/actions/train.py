@@ -85,10 +85,15 @@ def train_parts(
 ) -> Run:
     """Train on data that is already divided; the caller holds the folder's lock."""
     from convscope.actions.network import prepare
+    from convscope.bundle.saving import architecture_of
     from convscope.training.fit import fit
     from convscope.training.job import TrainingJob
+    from convscope.training.plan_check import check_plan
 
+    check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
     prepared = prepare(plan, parts.samples, own)
+    if own is not None:
+        architecture_of(own)  # a model that can't be saved is refused before hours of training, not after
     if continue_from is not None:
         _take_weights(prepared.model, continue_from)
     job = TrainingJob(parts.train, parts.val, prepared.preprocess, plan, parts.sha256)

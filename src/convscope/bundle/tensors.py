@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from convscope.backend.tensors import to_numpy
 from convscope.bundle.strict_json import read_json
-from convscope.errors import BundleError, StorageError
+from convscope.errors import BundleError
+from convscope.files.tensors import save_tensors
 from convscope.models.variables import named_variables
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 4, "I8": 1, "U8": 1, "BOOL": 1}
@@ -28,10 +29,7 @@ def write_tensors(path: Path, model: Any) -> None:
     """
     tensors = {name: np.ascontiguousarray(to_numpy(v.value)) for name, v in named_variables(model).items()}
     refuse_non_finite(tensors, "the model")
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:
-        raise StorageError(f"can't write {path}: {error}") from error
+    save_tensors(path, tensors)
 
 
 def read_tensors(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

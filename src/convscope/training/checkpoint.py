@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from convscope.backend.randomness import generator_state, sync_model
 from convscope.backend.selection import load_keras
@@ -22,6 +22,7 @@ from convscope.errors import BundleError, RunError
 from convscope.files.atomic import atomic_folder, write_json
 from convscope.files.journal import JournalFile
 from convscope.files.manifest import check_manifest, write_manifest
+from convscope.files.tensors import save_tensors
 from convscope.training.plan import Plan
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
@@ -59,7 +60,7 @@ class Saved:
 
 
 def _save(path: Path, arrays: list[np.ndarray]) -> None:
-    save_file({f"{i:05d}": np.array(a, order="C") for i, a in enumerate(arrays)}, path)
+    save_tensors(path, {f"{i:05d}": np.asarray(a) for i, a in enumerate(arrays)})
 
 
 def _load(path: Path) -> list[np.ndarray]:
