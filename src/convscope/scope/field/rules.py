@@ -15,6 +15,7 @@ from convscope.scope.field.track import (
     Track,
     dropped,
     joined_along,
+    merged,
     mixed,
     permuted,
     reshaped,
@@ -171,7 +172,11 @@ def _concatenated(call: Call, states: Sequence[State]) -> State:
     found: State = {}
     for key in keys:
         present = [(s[key], n) for s, n in zip(states, sizes) if key in s]
-        found[key] = joined_along([t for t, _ in present], axis, [n for _, n in present])
+        tracks = [t for t, _ in present]
+        along_channels = axis == call.channel_axis % len(call.output_shape) and all(
+            t.low.shape[axis] == 1 for t in tracks
+        )
+        found[key] = merged(tracks) if along_channels else joined_along(tracks, axis, [n for _, n in present])
     return found
 
 

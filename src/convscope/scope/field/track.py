@@ -126,8 +126,9 @@ def _both(first: Track, second: Track) -> Track:
 
 
 def joined_along(tracks: Sequence[Track], axis: int, sizes: Sequence[int]) -> Track:
-    """The track of tensors put one after another along `axis`; the union where none changes along it."""
-    if all(t.low.shape[axis] == 1 for t in tracks):
+    """The track of tensors put one after another along a spatial axis: each part keeps its own field."""
+    same = all(np.array_equal(t.low, tracks[0].low) and np.array_equal(t.high, tracks[0].high) for t in tracks)
+    if same and tracks[0].low.shape[axis] == 1:
         return merged(tracks)
     parts = []
     for side in ("low", "high"):
