@@ -49,11 +49,14 @@ class Encoder:
         head: of the model; decides how truth is encoded.
         apply: (images, draws, partners) -> images, the compiled augmentation; None for none.
         class_weights: (k,) weight of each class, or None for equal weights.
+        scale, offset: network value = pixel value x scale + offset, as in Preprocess; applied last.
     """
 
     head: Head
     apply: Apply | None = None
     class_weights: np.ndarray | None = None
+    scale: float = 1.0
+    offset: float = 0.0
 
     def __call__(self, batch: Batch) -> Fed:
         """Augment, encode and weigh one batch.
@@ -71,6 +74,8 @@ class Encoder:
             if batch.partner_truth is not None:
                 partner = TASKS[self.head.task].encode(batch.partner_truth, self.head)
                 targets = mix_truth(targets, partner, batch.draws)
+        if (self.scale, self.offset) != (1, 0):
+            images = images * np.float32(self.scale) + np.float32(self.offset)
         if not np.isfinite(targets).all():
             raise DataError(f"expected truth without NaN, got NaN at sample {int(batch.indices[0])} or near; check it")
         if self.class_weights is None:

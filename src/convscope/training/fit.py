@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convscope.backend.randomness import seed_everything
-from convscope.errors import DataError, ModelError
+from convscope.errors import DataError, ModelError, PlanError
 from convscope.files.journal import JournalFile
 from convscope.layers.augment import Augmenter
 from convscope.models.network import Network, feature_extractor
@@ -24,6 +24,7 @@ from convscope.training.feed import BatchSource, Encoder, Feed, balanced_weights
 from convscope.training.job import TrainingJob, compute_features
 from convscope.training.lr_finder import find_rate
 from convscope.training.phases import Phase, compile_phase, fitted_model, plan_phases, set_trainable
+from convscope.training.plan import Plan
 from convscope.training.plan_check import check_plan
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
 from convscope.training.signals import StopRequest, TrainingStopped
@@ -177,7 +178,7 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     checkpoint.report_to(run.file)
     checkpoint.set_model(model)
     feed = Feed(train, encode, epoch=len(state.rows), start=state.batch)
-    val_feed = None if val is None else Feed(val, Encoder(run.head), is_fixed=True)
+    val_feed = None if val is None else Feed(val, _plain_encoder(run), is_fixed=True)
     once = None if saved is None else restore(saved, model, feed)
     return _Pass(phase, model, feed, val_feed, checkpoint, once, len(state.rows) - state.phase_epochs)
 
@@ -275,8 +276,29 @@ def _encoder(run: _Run, phase: Phase) -> Encoder:
             hw = job.train.pictures.read(0, frame.channels).source_hw
         else:
             hw = (frame.height, frame.width)
-        apply = Augmenter(plan.augment, frame_hw=hw, channels=frame.channels).compiled()
-    return Encoder(run.head, apply, weights)
+        values = (0.0, 255.0) if frame.fit != "as-is" else _range_of_arrays(plan)
+        apply = Augmenter(plan.augment, frame_hw=hw, channels=frame.channels, value_range=values).compiled()
+    plain = _plain_encoder(run)
+    return Encoder(run.head, apply, weights, scale=plain.scale, offset=plain.offset)
+
+
+def _range_of_arrays(plan: Plan) -> tuple[float, float]:
+    """What a user's arrays hold, which colours and clipping need to know.
+
+    Raises:
+        PlanError: it was not said.
+    """
+    if plan.value_range is None:
+        raise PlanError(
+            "expected value_range in the plan to augment arrays that go to the model as they are, e.g. [0, 1]; "
+            "or leave augment off"
+        )
+    return plan.value_range
+
+
+def _plain_encoder(run: _Run) -> Encoder:
+    """For validation: nothing is augmented or weighed."""
+    return Encoder(run.head, scale=run.job.preprocess.scale, offset=run.job.preprocess.offset)
 
 
 __all__ = ["DivergedError", "TrainingJob", "TrainingStopped", "fit"]
