@@ -81,7 +81,9 @@ def positive_gradient_times_map(maps: np.ndarray, gradients: np.ndarray) -> np.n
 
 
 def first_component(maps: np.ndarray, *, centred: bool = False) -> np.ndarray:
-    """Eigen-CAM: the maps projected on their first principal direction; its sign is chosen so that the sum is >= 0.
+    """Eigen-CAM: the maps projected on their first principal direction, with the sign of the maps' own sum.
+
+    `centred` takes each channel's mean out first, as principal components do.
 
     Source: Muhammad and Yeasin 2020, eq. 3.
     """
@@ -90,8 +92,8 @@ def first_component(maps: np.ndarray, *, centred: bool = False) -> np.ndarray:
         flat = one.reshape(-1, one.shape[-1])
         shifted = flat - flat.mean(axis=0) if centred else flat
         values, vectors = np.linalg.eigh(shifted.T @ shifted)
-        along = flat @ vectors[:, -1] if values[-1] > 0 else np.zeros(len(flat))
-        heat[i] = (along if along.sum() >= 0 else -along).reshape(one.shape[:2])
+        along = shifted @ vectors[:, -1] if values[-1] > 0 else np.zeros(len(flat))
+        heat[i] = (along if along @ flat.sum(axis=1) >= 0 else -along).reshape(one.shape[:2])
     return heat
 
 
@@ -119,7 +121,7 @@ def from_formula(formula: Formula) -> Callable[[Asked], Answer]:
 
 
 def eigen_cam(asked: Asked, *, centred: bool = False) -> Answer:
-    """Eigen-CAM; `centred` takes each channel's mean out before the decomposition, as principal components do."""
+    """Eigen-CAM; see `first_component`."""
     heats = [first_component(values, centred=centred) for _, values in asked.values()]
     return joined(heats, asked.layers, asked.pictures.shape[1:3])
 

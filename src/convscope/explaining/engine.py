@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -95,10 +95,11 @@ def explain(
     options = how.checked(wish.options)
     probe = model if isinstance(model, Probe) else Probe(model)
     given = checked_inputs(probe.model, images)
-    part = _picture_part(given.structure, wish.part)
+    part = picture_part(given.structure, wish.part)
     names = _names(labels, given.n)
     _check_pictures(np.asarray(load_keras().tree.flatten(given.structure)[part]), names)
-    layers, reason = _layers(how, probe, model, given.structure, wish)
+    aim = as_target(target)
+    layers, reason = _layers(how, probe, model, given.structure, wish, _head(probe, given.structure, aim))
     size = batch_size(probe, given.structure, limits, differentiates=how.needs_gradients)
     with _batch_size(probe, size):
         answers: list[tuple[Asked, Answer]] = []
@@ -107,7 +108,7 @@ def explain(
             asked = Asked(
                 probe,
                 given.take(start, stop, stop - start),
-                _rows(as_target(target), given.n, start, stop),
+                _rows(aim, given.n, start, stop),
                 layers=layers,
                 side=wish.side,
                 part=part,
@@ -143,7 +144,12 @@ def _names(labels: Sequence[str], n: int) -> tuple[str, ...]:
     return tuple(labels) or tuple(f"picture {i}" for i in range(n))
 
 
-def _picture_part(structure: Any, wanted: int | None) -> int:
+def picture_part(structure: Any, wanted: int | None) -> int:
+    """Which input is explained: the wanted one, or the first that takes pictures.
+
+    Raises:
+        ModelError: no input takes pictures, or not the wanted one.
+    """
     flat = load_keras().tree.flatten(structure)
     pictures = [i for i, x in enumerate(flat) if np.ndim(x) == 4]
     if wanted is None:
@@ -170,7 +176,20 @@ def _check_pictures(pictures: np.ndarray, names: tuple[str, ...]) -> None:
         )
 
 
-def _layers(how: Method, probe: Probe, model: Any, images: Any, wish: Wish) -> tuple[tuple[str, ...], str]:
+def _head(probe: Probe, images: Any, target: Target) -> str:
+    """Name of the call that makes the explained output; empty when other code does or a function is explained."""
+    heads = probe.heads(images)
+    names = list(getattr(probe.model, "output_names", ()) or ())
+    wanted = target.output
+    if target.function is not None:
+        return ""
+    if wanted is None:
+        return next((h.call for h in heads if len(h.shape) == 1), "")
+    number = names.index(wanted) if isinstance(wanted, str) and wanted in names else wanted
+    return heads[number].call if isinstance(number, int) and 0 <= number < len(heads) else ""
+
+
+def _layers(how: Method, probe: Probe, model: Any, images: Any, wish: Wish, head: str) -> tuple[tuple[str, ...], str]:
     if not how.needs_layer:
         if wish.layer is not None:
             raise PlanError(f"{how.name} reads no layer, got layer={wish.layer!r}; leave it out")
@@ -179,12 +198,10 @@ def _layers(how: Method, probe: Probe, model: Any, images: Any, wish: Wish) -> t
         from convscope.explaining.cam import pooled_layer
 
         return (pooled_layer(probe, images)[0].name,), "the layer that is averaged over space before the last layer"
-    return choose_layers(probe, model, images, wish.layer)
+    return choose_layers(probe, model, images, wish.layer, head=head)
 
 
 def _rows(target: Target, n: int, start: int, stop: int) -> Target:
-    from dataclasses import replace
-
     if target.label is None or isinstance(target.label, (int, str, np.integer)):
         return target
     if len(target.label) != n:

@@ -7,7 +7,7 @@ from typing import Any
 
 from convscope.errors import ModelError
 from convscope.records.card import Opened
-from convscope.scope.calls import Call
+from convscope.scope.calls import MODEL_INPUT, Call
 from convscope.scope.tap import Probe
 
 _NOT_CHOSEN = ("Pooling", "Dropout", "ZeroPadding", "Cropping", "Reshape", "Permute", "Identity", "UpSampling")
@@ -46,8 +46,23 @@ def all_convolutions(calls: Sequence[Call]) -> list[str]:
     return [c.name for c in calls if "Conv" in c.kind and max(spatial_size(c), default=0) > 1 and c.steps == 1]
 
 
+def leading_to(calls: Sequence[Call], end: str) -> Sequence[Call]:
+    """The calls on the way to the call `end`; all of them where other code between calls hides the way."""
+    by_name = {c.name: c for c in calls}
+    todo, found = [end], set()
+    while todo:
+        name = todo.pop()
+        if name in found or name == MODEL_INPUT:
+            continue
+        if name not in by_name:
+            return calls
+        found.add(name)
+        todo += by_name[name].parents
+    return [c for c in calls if c.name in found]
+
+
 def choose_layers(
-    probe: Probe, model: Any, images: Any, layer: str | Sequence[str] | None
+    probe: Probe, model: Any, images: Any, layer: str | Sequence[str] | None, *, head: str = ""
 ) -> tuple[tuple[str, ...], str]:
     """Names of the layers to read and the reason, in words.
 
@@ -56,11 +71,12 @@ def choose_layers(
         model: what was given for it; an Opened may name its last spatial layer.
         images: as the model takes them.
         layer: a name, a pattern, several, "all" for every convolution, None for the last one with spatial extent.
+        head: name of the call whose output is explained: layers are chosen on the way to it.
 
     Raises:
         UnknownLayerError: naming the nearest. ModelError: none with spatial extent, or a chosen one without.
     """
-    calls = probe.calls(images)
+    calls = leading_to(probe.calls(images), head)
     if layer is None:
         card = model.card if isinstance(model, Opened) else None
         if card is not None and card.feature_layer:

@@ -1,0 +1,234 @@
+"""`convscope.explain` and `convscope explain`: why does the network say that?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.opening import open_any
+from convscope.actions.run import Run
+from convscope.backend.selection import backend_name, load_keras
+from convscope.data.loose import read_pictures
+from convscope.errors import DataError, PlanError
+from convscope.explaining import engine
+from convscope.explaining.asked import channels_come_first
+from convscope.explaining.engine import Limits, Wish, picture_part
+from convscope.explaining.shown import Explanation, for_the_eye, shown
+from convscope.files.atomic import write_text
+from convscope.records.card import Opened
+from convscope.records.progress import Progress, silent
+from convscope.records.provenance import Provenance
+from convscope.records.report import Report
+from convscope.reporting.looking import attribution_section
+from convscope.reporting.render import render_report
+from convscope.scope.pictures import Pictures, network_pictures
+from convscope.scope.tap import Probe
+from convscope.scope.target import TargetLike
+
+MOST_ON_PAGE = 24
+
+
+def explain(
+    model: Any,
+    images: Any,
+    method: str = "grad-cam",
+    target: TargetLike = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    signed: bool | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    preprocess: Any = None,
+    labels: Sequence[str] = (),
+    limits: Limits | None = None,
+    progress: Progress = silent,
+) -> Explanation:
+    """Why a network says what it says, one heat map per picture.
+
+    Args:
+        model: a keras.Model, a Probe (keeps compiled functions), a Scope, an Opened, a Run, or the path of a run, a
+            bundle or a .keras file.
+        images: (n, height, width, channels) as the model takes them; or files, folders, PIL pictures.
+        method: "grad-cam", "integrated-gradients", ...; see `convscope.explaining.method.METHODS`.
+        target: None for the highest class, a class index or name, one per picture, a function of the outputs, or a
+            Target (`convscope.scope.aims` has more: log-odds, a box, a region, likeness to a picture).
+        layer: for methods that read one: a path, a pattern, several, "all"; None for the last with spatial extent.
+        signed: keep negative heat; None leaves it to the method.
+        options: the method's own, by name ({"steps": 64}).
+        seed: of everything drawn at random.
+        preprocess: for files and PIL pictures where the model brings none; see `convscope.Scope`.
+        labels: names of the pictures.
+        limits: of memory and batch size.
+        progress: told how far it is.
+
+    Returns:
+        An Attribution that draws itself in a notebook and saves PNG, NPZ and JSON.
+
+    Raises:
+        UnknownNameError, PlanError, ModelError, TargetError, DataError: one line that says what to change.
+
+    Example:
+        >>> convscope.explain("last", "photo.jpg", method="layer-cam").save("explained")  # doctest: +SKIP
+    """
+    opened = _opened(model)
+    probe = opened if isinstance(opened, Probe) else Probe(opened)
+    given = _pictures(opened, images, preprocess, labels)
+    wish = Wish(layer=layer, signed=signed, options=options or {}, seed=seed)
+    found = engine.explain(
+        probe,
+        given.arrays,
+        method,
+        target,
+        wish=wish,
+        limits=limits,
+        labels=given.labels,
+        provenance=_provenance(opened, probe, seed),
+        progress=progress,
+    )
+    return shown(found, _eye(opened, probe, given.arrays), given.letterboxes)
+
+
+def explain_files(
+    model: str | Path | Any,
+    files: Sequence[str | Path],
+    methods: Sequence[str],
+    *,
+    target: str | int | None = None,
+    layer: str | Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    out: Path = Path("explained"),
+    progress: Progress = silent,
+) -> tuple[Path, tuple[Explanation, ...]]:
+    """Explain picture files by several methods; write overlays, NPZ, JSON and one page.
+
+    Args:
+        model: a run, a bundle, or an opened model.
+        files: pictures, or folders of pictures.
+        methods: registered names.
+        target: "predicted" or None for what the network says; else a class name or index.
+        layer: as in `explain`, for the methods that read one.
+        options: name -> value, given to each method that has an option of that name; at least one must.
+        seed: of everything drawn at random.
+        out: folder to write to.
+        progress: told how far it is.
+
+    Returns:
+        The page, and one Explanation per method.
+
+    Raises:
+        As `explain`; PlanError for an option that none of the methods has.
+    """
+    from convscope.explaining.method import method as registered
+
+    known = {name: registered(name) for name in methods}
+    for option in options or {}:
+        if not any(option in how.options for how in known.values()):
+            next(iter(known.values())).checked({option: None})
+    opened = _opened(model)
+    probe = Probe(opened)
+    given = _pictures(opened, list(files), None, ())
+    aim = _target(target, probe)
+    found = []
+    for name, how in known.items():
+        wish = Wish(
+            layer=layer if how.needs_layer else None,
+            options={k: v for k, v in (options or {}).items() if k in how.options},
+            seed=seed,
+        )
+        one = engine.explain(probe, given.arrays, name, aim, wish=wish, labels=given.labels,
+                             provenance=_provenance(opened, probe, seed), progress=progress)  # fmt: skip
+        found.append(shown(one, _eye(opened, probe, given.arrays), given.letterboxes))
+        found[-1].save(out)
+    page = out / "explained.html"
+    write_text(page, render_report(_report(found)))
+    return page, tuple(found)
+
+
+def _report(found: Sequence[Explanation]) -> Report:
+    from dataclasses import replace
+
+    sections = []
+    for place, one in enumerate(found):
+        first = one if len(one.heat) <= MOST_ON_PAGE else _first(one, MOST_ON_PAGE)
+        section = attribution_section(first, list(first.pictures))
+        words = ((one.method, f"{one.facts['words']} Source: {one.facts['source']}."), *section.words)
+        sections.append(
+            replace(section, name=f"attribution-{place}", title=f"Where it looks: {one.method}", words=words)
+        )
+    return Report(title="explanations", sections=tuple(sections), provenance=found[0].provenance)
+
+
+def _first(one: Explanation, most: int) -> Explanation:
+    from dataclasses import replace
+
+    return replace(one, heat=one.heat[:most], targets=one.targets[:most], scores=one.scores[:most],
+                   labels=one.labels[:most], pictures=one.pictures[:most],
+                   letterboxes=one.letterboxes[:most])  # fmt: skip
+
+
+def _opened(model: Any) -> Any:
+    if isinstance(model, str | Path):
+        return open_any(model)
+    if isinstance(model, Run):
+        return model.opened
+    return getattr(model, "probe", model)
+
+
+def _pictures(opened: Any, images: Any, preprocess: Any, labels: Sequence[str]) -> Pictures:
+    card = opened.card if isinstance(opened, Opened) else None
+    if isinstance(images, str | Path) or (
+        isinstance(images, list | tuple) and images and all(isinstance(i, str | Path) for i in images)
+    ):
+        samples = read_pictures(images)
+        images = list(samples.pictures.keys)
+        if not images:
+            raise DataError("expected at least one picture to explain, found none")
+    return network_pictures(images, preprocess or (card.preprocess if card else None), labels)
+
+
+def _target(target: str | int | None, probe: Probe) -> str | int | None:
+    if target is None or target == "predicted":
+        return None
+    if isinstance(target, str) and target not in probe.classes and target.lstrip("-").isdigit():
+        return int(target)
+    return target
+
+
+def _eye(opened: Any, probe: Probe, arrays: Any) -> np.ndarray:
+    flat = load_keras().tree.flatten(arrays)
+    part = picture_part(arrays, None)
+    values = np.asarray(flat[part], np.float32)
+    values = np.moveaxis(values, 1, -1) if channels_come_first(probe, arrays, part) else values
+    card = opened.card if isinstance(opened, Opened) else None
+    if card is None:
+        return for_the_eye(values)
+    return for_the_eye(values, card.preprocess.scale, card.preprocess.offset)
+
+
+def _provenance(opened: Any, probe: Probe, seed: int) -> Provenance:
+    card = opened.card if isinstance(opened, Opened) else None
+    known = card.provenance if card else Provenance(model=str(probe.model.name))
+    return Provenance(**{**vars(known), "seed": seed, "backend": known.backend or backend_name()})
+
+
+def option_value(text: str) -> tuple[str, int | float | bool | str]:
+    """One "name=value" of the command line, the value as a number or truth where it is one.
+
+    Raises:
+        PlanError: no "=" in it.
+    """
+    name, mark, value = text.partition("=")
+    if not mark or not name:
+        raise PlanError(f"expected an option as name=value, got {text!r}; for example --option steps=64")
+    if value.lower() in ("true", "false"):
+        return name.strip(), value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    return name.strip(), value
