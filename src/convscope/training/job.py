@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from convscope.backend.tensors import to_numpy
 from convscope.data.budget import CacheBudget
 from convscope.data.chance import epoch_order
 from convscope.data.loader import Loader
@@ -124,7 +123,7 @@ def compute_features(
         raise DataError("expected pictures with truth to train on, got none; add labels")
     done = np.zeros(len(loader.samples), bool)
     for number, batch in enumerate(loader.batches(0), start=1):
-        out = to_numpy(extractor.predict_on_batch(np.asarray(batch.images, np.float32)))
+        out = np.asarray(extractor.predict_on_batch(np.asarray(batch.images, np.float32)), np.float32)
         if features is None:
             features = np.zeros((len(loader.samples), out.shape[1]), np.float32)
         features[batch.indices] = out

@@ -26,6 +26,10 @@ def write_variables(variables: Sequence[Any], values: Sequence[np.ndarray], what
         raise RunError(
             f"expected {len(variables)} arrays for the {what}, got {len(values)}; the network is another one"
         )
+    # a scalar that went through a contiguous copy on its way to a file comes back as a vector of one
+    values = [
+        np.reshape(v, ()) if tuple(x.shape) == () and np.shape(v) == (1,) else v for x, v in zip(variables, values)
+    ]
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != np.shape(value):
             raise RunError(

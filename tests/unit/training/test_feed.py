@@ -2,6 +2,7 @@
 
 import threading
 
+import keras
 import numpy as np
 import pytest
 
@@ -69,7 +70,7 @@ def test_mixed_truth_follows_the_mixed_pictures():
 
     def apply(images, draws, partners):
         seen.append(draws["mix_keep"])
-        return images.astype(np.float32)
+        return keras.ops.convert_to_tensor(images.astype(np.float32))
 
     _, targets = Encoder(HEAD, apply)(source.batch(0, 0))
     batch = source.batch(0, 0)

@@ -68,7 +68,7 @@ def test_a_users_own_model_is_trained_as_it_was_compiled(tmp_path, loss, last):
     optimizer = model.optimizer
     history = fit(model, job(BASE.with_changes({"epochs": 4})), folder=tmp_path)
     assert model.optimizer is optimizer and model.loss is loss
-    assert history.epochs[-1]["loss"] < 0.7 * history.epochs[0]["loss"]
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert {"accuracy", "val_accuracy", "learning_rate"} <= set(history.epochs[0])
 
 

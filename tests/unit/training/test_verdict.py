@@ -1,4 +1,7 @@
-"""Verdicts on really trained runs with a planted fault, and on healthy ones, of which nothing bad is said."""
+"""Verdicts on really trained runs with a planted fault, and on healthy ones, of which nothing bad is said.
+
+Not marked for every back end: verdicts read numbers only, so the runs are trained once.
+"""
 
 import keras
 import numpy as np
@@ -8,10 +11,6 @@ from sklearn.datasets import load_digits
 from convscope.records.run import History
 from convscope.training.plan import Plan
 from convscope.training.verdict import verdicts
-
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="verdicts read numbers only; trained once, on TensorFlow"
-)
 
 
 def trained(*, n=900, epochs=12, units=32, rate=3e-3, noise=0.0, seed=0, leak=False, flip=0.0, weight_decay=0.0):
