@@ -24,6 +24,7 @@ _LAZY = {
     "open_run": "convscope.actions.run:open_run",
     "list_models": "convscope.actions.catalogue:list_models",
     "doctor": "convscope.actions.doctor:examine",
+    "explain": "convscope.actions.explain:explain",
     # records that people make or get
     "Plan": "convscope.training.plan:Plan",
     "Augmentation": "convscope.records.augmentation:Augmentation",
@@ -41,7 +42,7 @@ _LAZY = {
 __all__ = [
     "__version__",
     # what a person can ask for
-    "scan", "train", "cross_validate", "resume", "open", "open_run", "list_models", "doctor",
+    "scan", "train", "cross_validate", "resume", "open", "open_run", "explain", "list_models", "doctor",
     # records that people make or get
     "Plan", "Augmentation", "Preprocess", "Run",
     # looking inside
@@ -55,6 +56,7 @@ __all__ = [
 if TYPE_CHECKING:
     from convscope.actions.catalogue import list_models
     from convscope.actions.doctor import examine as doctor
+    from convscope.actions.explain import explain
     from convscope.actions.folds import cross_validate
     from convscope.actions.look import Scope
     from convscope.actions.opening import open_any as open

@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": ("convscope.cli.results:predict", "What a trained network says of FILES, as CSV and JSON."),
     "report": ("convscope.cli.results:report", "Write the report of a run: one HTML file."),
     "look": ("convscope.cli.inside:look", "Feature maps, filters and Grad-CAM for FILES."),
+    "explain": ("convscope.cli.explain:explain", "Why the network says so: heat maps by many methods, and one page."),
     "models": ("convscope.cli.machine:models", "Which networks can be trained, and which weights are here."),
     "doctor": ("convscope.cli.machine:doctor", "Which back ends and devices work here, and how fast."),
     "demo": ("convscope.cli.demo:demo", "The whole way on real photographs that pip brings: convscope demo cells"),

@@ -50,7 +50,7 @@ def test_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="is a file, not a folder|check the path"):
+    with pytest.raises(StorageError, match=r"is a file, not a folder|check the path"):
         atomic.write_bytes(tmp_path / "file" / "b", b"x")
 
 
