@@ -91,6 +91,17 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished: convscope.Run) -
     assert len(page) < 6_000_000
 
 
+def test_pictures_at_their_own_size(finished: convscope.Run, tmp_path: Path) -> None:
+    """A network that ends in global pooling takes any size; the frame of training is only the default."""
+    bars(tmp_path / "large", per_class=3, side=48, seed=9)
+    files = sorted((tmp_path / "large").rglob("*.png"))
+    native = finished.predict(files, native_size=True)
+    fitted = finished.predict(files)
+    assert native.scores.shape == fitted.scores.shape == (6, 2)
+    assert not np.allclose(native.scores, fitted.scores)
+    assert (native.scores.argmax(axis=1) == [0, 0, 0, 1, 1, 1]).mean() >= 0.8
+
+
 def test_look_writes_a_page_and_ranks_maps(finished: convscope.Run, folder: Path, tmp_path: Path) -> None:
     found = look(finished.path, [folder / "lying" / "000.png"], out=tmp_path / "look.html")
     assert found.page.stat().st_size > 10_000
