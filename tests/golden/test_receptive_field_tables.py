@@ -130,11 +130,9 @@ def test_fields_strides_and_paddings_are_the_published_ones(name: str, size: int
             assert axis.is_dense
 
 
-@pytest.mark.parametrize("size", [224, 321])
-@pytest.mark.parametrize("name", NETS)
+# Keras' own padding makes smaller maps than "same" at odd sizes, so that MobileNet is compared at 224 only
+@pytest.mark.parametrize(("name", "size"), [(n, s) for n in NETS for s in (224, 321) if (n, s) != ("MobileNet", 321)])
 def test_flops_are_the_published_ones(name: str, size: int) -> None:
-    if name == "MobileNet" and size == 321:
-        pytest.skip("Keras' own padding makes smaller maps than 'same' at odd sizes")
     graph = fields(name, size).graph
     for layer, row in NETS[name].items():
         published = row[4] if size == 224 else row[5]

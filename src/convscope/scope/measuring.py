@@ -176,9 +176,13 @@ def _mark(tensor: Any) -> Any:
     """Changes when a weight does: the object and its count of writes, or the sum of its bits where that is not kept."""
     if backend_name() != "tensorflow":
         return _Same(tensor, version(tensor))
-    array = to_numpy(tensor)
-    words = np.ascontiguousarray(array).view(np.uint8 if array.dtype.itemsize % 4 else np.uint32)
-    return int(np.add.reduce(words, axis=None, dtype=np.uint64))
+    try:
+        array = np.asarray(memoryview(tensor.read_value()))  # one copy less than through NumPy
+    except (TypeError, ValueError, BufferError):  # bfloat16 has no buffer
+        array = to_numpy(tensor)
+    octets = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    whole = len(octets) // 8 * 8
+    return int(np.add.reduce(octets[:whole].view(np.uint64))), octets[whole:].tobytes()
 
 
 @dataclass(frozen=True, eq=False)
