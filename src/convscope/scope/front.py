@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from convscope.errors import ModelError
+from convscope.records.arithmetic import Arithmetic
 from convscope.records.card import Card, Opened
+from convscope.records.field import EffectiveField, ReceptiveField
 from convscope.records.geometry import Preprocess
+from convscope.records.progress import Progress, silent
 from convscope.records.provenance import Provenance
+from convscope.records.samples import Samples
+from convscope.scope.batches import model_input_shapes
+from convscope.scope.compare import Comparison, compare
+from convscope.scope.feed import Feed, as_feed
 from convscope.scope.filters import filters
 from convscope.scope.layers import layer_table
 from convscope.scope.maps import Baseline, RankBy, feature_maps
+from convscope.scope.measuring import effective_receptive_field, receptive_field, value_by_hand
 from convscope.scope.paths import Names
 from convscope.scope.pictures import Pictures, Prepare, network_pictures
-from convscope.scope.shown import MapSet, ShownFilters, Table, shown_filters
+from convscope.scope.shown import FilterReport, MapSet, ShownFilters, Table, shown_filters
+from convscope.scope.silencing import accuracy_without_each_filter
+from convscope.scope.store import Keeping, store_maps
+from convscope.scope.store_reading import MapStore
 from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike
+from convscope.scope.top_activations import TopActivations, top_activations
+from convscope.scope.units import measure_units
 from convscope.scope.wiring import Side
 
 
@@ -89,8 +103,72 @@ class Scope:
         )
         return MapSet(found)
 
-    def filters(self, layer: str) -> ShownFilters:
-        """The kernels of a layer as pictures, with norms."""
+    def filters(self, layer: str, data: Any = None, *, truth: np.ndarray | None = None) -> ShownFilters | FilterReport:
+        """The kernels of a layer as pictures, with norms; with data also dead, saturated and twin filters.
+
+        Args:
+            layer: path.
+            data: an array, Samples or a Feed to measure the filters on.
+            truth: class index of each picture of an array; then also what silencing each filter costs in accuracy.
+        """
         if not self.model.built:
             raise ModelError("this model has no weights yet; look at pictures first or call model.build(input_shape)")
-        return shown_filters(filters(self.model, layer, provenance=self.provenance()))
+        kernels = shown_filters(filters(self.model, layer, provenance=self.provenance()))
+        if data is None:
+            return kernels
+        feed = self._feed(data, truth)
+        known = feed.truth is not None
+        silenced = accuracy_without_each_filter(self.probe, feed, layer) if known else None
+        return FilterReport(kernels, measure_units(self.probe, feed, layer), silenced)
+
+    def arithmetic(self, image: Any, layer: str, *, at: Sequence[int] = (), channel: int | None = None) -> Arithmetic:
+        """One value of one layer for one picture, factor by factor; see `measuring.value_by_hand`."""
+        arrays = self._one(image)
+        return value_by_hand(self.probe, arrays, layer, at=at, channel=channel, provenance=self.provenance())
+
+    def receptive_field(
+        self, layer: str, *, at: Sequence[int] | None = None, channel: int | None = None, images: Any = None
+    ) -> ReceptiveField | EffectiveField:
+        """The exact field of a layer or of one value; with images how much each pixel really counts."""
+        if images is None:
+            return receptive_field(self.probe, layer, at=at, channel=channel)
+        return effective_receptive_field(self.probe, self.pictures(images).arrays, layer, at=at, channel=channel)
+
+    def top_activations(
+        self, data: Any, layer: str, channel: int, *, count: int = 9, progress: Progress = silent
+    ) -> TopActivations:
+        """The pictures, and the crops at the exact field, that fire this filter most and least."""
+        return top_activations(self.probe, self._feed(data), layer, channel, count=count, progress=progress)
+
+    def store(
+        self,
+        data: Any,
+        path: Path | str,
+        layers: Names,
+        *,
+        truth: np.ndarray | None = None,
+        keeping: Keeping | None = None,
+        progress: Progress = silent,
+    ) -> MapStore:
+        """Write the maps of a whole data set; called again with the same, it goes on where it stopped."""
+        return store_maps(self.probe, self._feed(data, truth), path, layers, keeping=keeping, progress=progress)
+
+    def compare(
+        self, other: Any, images: Any, layers: Names = "**", *, pairs: dict[str, str] | None = None
+    ) -> Comparison:
+        """The same pictures through another model (a Scope, a model or an Opened), layer by layer."""
+        second = other.probe if isinstance(other, Scope) else Probe(other, precision=self.probe.precision)
+        return compare(self.probe, second, self.pictures(images).arrays, layers, pairs=pairs)
+
+    def _feed(self, data: Any, truth: np.ndarray | None = None) -> Feed:
+        how = self._preprocess if isinstance(self._preprocess, Preprocess) else None
+        if isinstance(data, (Samples, np.ndarray)) or hasattr(data, "take"):
+            return as_feed(data, how, truth=truth)
+        given = self.pictures(data)
+        return as_feed(np.asarray(given.arrays), how, ids=given.labels, truth=truth)
+
+    def _one(self, image: Any) -> Any:
+        arrays = self.pictures(image).arrays
+        shapes = model_input_shapes(self.model)
+        alone = isinstance(arrays, np.ndarray) and shapes is not None and arrays.ndim == len(shapes[0]) - 1
+        return arrays[None] if alone else arrays

@@ -6,10 +6,14 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from convscope.draw.numbers import three
 from convscope.draw.tiles import filter_sheet, map_sheet
 from convscope.records.features import FeatureMaps, Filters
 from convscope.records.figure import Figure
+from convscope.scope.silencing import Silenced
+from convscope.scope.units import Units
 
 _FIRST_SCREEN = 4  # sheets
 
@@ -46,6 +50,28 @@ class ShownFilters(Filters):
     def _repr_html_(self) -> str:
         """The kernels as pictures."""
         return _page([filter_sheet(self)], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class FilterReport:
+    """Kernels, what they did over a data set, and what silencing each costs (None without labels)."""
+
+    kernels: ShownFilters
+    units: Units
+    silenced: Silenced | None
+
+    def __str__(self) -> str:
+        """Kernels, findings and the filters that matter most, in lines."""
+        lines = [str(self.kernels), str(self.units)]
+        if self.silenced is not None:
+            drops = self.silenced.drops
+            worst = ", ".join(f"{c} ({100 * drops[c]:.1f} points)" for c in np.argsort(-drops, kind="stable")[:5])
+            lines.append(f"accuracy {100 * self.silenced.accuracy:.1f} %; silencing costs most for {worst}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The kernels as pictures, the findings below."""
+        return self.kernels._repr_html_() + f"<pre>{html.escape(str(self))}</pre>"
 
 
 def shown_filters(filters: Filters) -> ShownFilters:
