@@ -16,6 +16,7 @@ from convscope.errors import DataError, PlanError
 from convscope.explaining import engine
 from convscope.explaining.asked import channels_come_first
 from convscope.explaining.engine import Limits, Wish, picture_part
+from convscope.explaining.layers import saved_layer
 from convscope.explaining.shown import Explanation, for_the_eye, shown
 from convscope.files.atomic import write_text
 from convscope.records.card import Opened
@@ -76,7 +77,7 @@ def explain(
     opened = _opened(model)
     probe = opened if isinstance(opened, Probe) else Probe(opened)
     given = _pictures(opened, images, preprocess, labels)
-    wish = Wish(layer=layer, signed=signed, options=options or {}, seed=seed)
+    wish = Wish(layer=layer, signed=signed, options=options or {}, seed=seed, saved_layer=saved_layer(opened))
     found = engine.explain(
         probe,
         given.arrays,
@@ -138,6 +139,7 @@ def explain_files(
             layer=layer if how.needs_layer else None,
             options={k: v for k, v in (options or {}).items() if k in how.options},
             seed=seed,
+            saved_layer=saved_layer(opened),
         )
         one = engine.explain(probe, given.arrays, name, aim, wish=wish, labels=given.labels,
                              provenance=_provenance(opened, probe, seed), progress=progress)  # fmt: skip

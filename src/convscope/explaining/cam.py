@@ -14,7 +14,7 @@ import numpy as np
 from convscope.arrays.resize import resize_bilinear
 from convscope.errors import ModelError
 from convscope.explaining.asked import Asked
-from convscope.explaining.layers import choose_layers, last_spatial_layer
+from convscope.explaining.layers import choose_layers, last_spatial_layer, saved_layer
 from convscope.explaining.method import Answer, Method
 from convscope.records.attribution import Attribution
 from convscope.records.card import Opened
@@ -263,7 +263,7 @@ def grad_cam(
     """
     probe = model if isinstance(model, Probe) else Probe(model)
     if layer is None:
-        (name,), reason = choose_layers(probe, model, images, None)
+        (name,), reason = choose_layers(probe, images, None, saved=saved_layer(model))
     else:
         name, reason = probe.select(layer, images)[0], "chosen by name"
     seen = probe.gradients(images, as_target(target), name, side)

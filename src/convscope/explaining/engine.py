@@ -11,7 +11,7 @@ import numpy as np
 from convscope.backend.selection import load_keras
 from convscope.errors import DataError, ModelError, PlanError
 from convscope.explaining.asked import Asked
-from convscope.explaining.layers import choose_layers
+from convscope.explaining.layers import choose_layers, saved_layer
 from convscope.explaining.method import Answer, Method, method
 from convscope.records.attribution import Attribution
 from convscope.records.card import Opened
@@ -51,6 +51,7 @@ class Wish:
         part: which input of a model with several is explained, in their flat order; None for the first picture.
         options: the method's own, by name.
         seed: of everything drawn at random.
+        saved_layer: the last spatial layer as a saved model names it; for a Probe, which does not know it.
     """
 
     layer: str | Sequence[str] | None = None
@@ -59,6 +60,7 @@ class Wish:
     part: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    saved_layer: str = ""
 
 
 def explain(
@@ -99,7 +101,9 @@ def explain(
     names = _names(labels, given.n)
     _check_pictures(np.asarray(load_keras().tree.flatten(given.structure)[part]), names)
     aim = as_target(target)
-    layers, reason = _layers(how, probe, model, given.structure, wish, _head(probe, given.structure, aim))
+    layers, reason = _layers(
+        how, probe, saved_layer(model) or wish.saved_layer, given.structure, wish, _head(probe, given.structure, aim)
+    )
     size = batch_size(probe, given.structure, limits, differentiates=how.needs_gradients)
     with _batch_size(probe, size):
         answers: list[tuple[Asked, Answer]] = []
@@ -189,7 +193,7 @@ def _head(probe: Probe, images: Any, target: Target) -> str:
     return heads[number].call if isinstance(number, int) and 0 <= number < len(heads) else ""
 
 
-def _layers(how: Method, probe: Probe, model: Any, images: Any, wish: Wish, head: str) -> tuple[tuple[str, ...], str]:
+def _layers(how: Method, probe: Probe, saved: str, images: Any, wish: Wish, head: str) -> tuple[tuple[str, ...], str]:
     if not how.needs_layer:
         if wish.layer is not None:
             raise PlanError(f"{how.name} reads no layer, got layer={wish.layer!r}; leave it out")
@@ -198,7 +202,7 @@ def _layers(how: Method, probe: Probe, model: Any, images: Any, wish: Wish, head
         from convscope.explaining.cam import pooled_layer
 
         return (pooled_layer(probe, images)[0].name,), "the layer that is averaged over space before the last layer"
-    return choose_layers(probe, model, images, wish.layer, head=head)
+    return choose_layers(probe, images, wish.layer, saved=saved, head=head)
 
 
 def _rows(target: Target, n: int, start: int, stop: int) -> Target:

@@ -62,15 +62,15 @@ def leading_to(calls: Sequence[Call], end: str) -> Sequence[Call]:
 
 
 def choose_layers(
-    probe: Probe, model: Any, images: Any, layer: str | Sequence[str] | None, *, head: str = ""
+    probe: Probe, images: Any, layer: str | Sequence[str] | None, *, saved: str = "", head: str = ""
 ) -> tuple[tuple[str, ...], str]:
     """Names of the layers to read and the reason, in words.
 
     Args:
         probe: the model.
-        model: what was given for it; an Opened may name its last spatial layer.
         images: as the model takes them.
         layer: a name, a pattern, several, "all" for every convolution, None for the last one with spatial extent.
+        saved: path of the last spatial layer where the saved model names it.
         head: name of the call whose output is explained: layers are chosen on the way to it.
 
     Raises:
@@ -78,9 +78,8 @@ def choose_layers(
     """
     calls = leading_to(probe.calls(images), head)
     if layer is None:
-        card = model.card if isinstance(model, Opened) else None
-        if card is not None and card.feature_layer:
-            return (probe.select(card.feature_layer, images)[0],), "named in the saved model as its last spatial layer"
+        if saved:
+            return (probe.select(saved, images)[0],), "named in the saved model as its last spatial layer"
         name, reason = last_spatial_layer(calls)
         return (name,), reason
     if layer == "all":
@@ -98,3 +97,9 @@ def choose_layers(
                 f"for example {last_spatial_layer(calls)[0]!r} has them"
             )
     return tuple(names), "chosen by name"
+
+
+def saved_layer(model: Any) -> str:
+    """What an Opened's card names as its last spatial layer; empty for anything else."""
+    card = model.card if isinstance(model, Opened) else None
+    return card.feature_layer if card is not None else ""

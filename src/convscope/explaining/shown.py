@@ -52,8 +52,16 @@ class Explanation(Attribution):
         return to_picture(self.heat[index], self.letterboxes[index])
 
     def overlay(self, index: int) -> np.ndarray:
-        """The picture with its heat laid over at 50 %, (height, width, 3) uint8."""
-        return overlay(self.pictures[index], self.heat[index], signed=self.signed)
+        """The picture with its heat laid over at 50 %, (height, width, 3) uint8.
+
+        Heat with a value per pixel ends its colours at 99 % of the pixels, since a few of them outshine all others.
+        """
+        return overlay(self.pictures[index], self.heat[index], signed=self.signed, limit=self._limit(index))
+
+    def _limit(self, index: int) -> float | None:
+        if self.values is None:
+            return None
+        return float(np.quantile(np.abs(self.heat[index]), 0.99)) or None
 
     def figure(self, most: int = SHOWN) -> Figure:
         """Pictures and overlays side by side, labelled, with a colour bar."""
@@ -62,13 +70,13 @@ class Explanation(Attribution):
             tiles += self._tiles(i)
         where = f"layer {', '.join(self.layers[:4])}" if self.layers else "with respect to the picture"
         more = "" if len(self.heat) <= most else f" · first {most} of {len(self.heat)}"
-        kind, low = ("diverging", "−max") if self.signed else ("viridis", "0")
+        kind, low = ("diverging", "−end") if self.signed else ("viridis", "0")
         sheet = Sheet(
             self.method,
             tuple(tiles),
             f"{where} · {self.layer_reason} · heat at 50 % over grey{more}",
             self.provenance.line(),
-            ScaleBar(kind, low, "max", "of each picture"),
+            ScaleBar(kind, low, "end", "largest of each picture" if self.values is None else "99 % of each picture"),
         )
         return sheet_figure(sheet, columns=4)
 
