@@ -23,6 +23,7 @@ pytestmark = pytest.mark.backend
 
 PLAN = convscope.Plan(
     model="simple-cnn", image_size=32, filters=(8, 16), epochs=6, batch_size=8, learning_rate=5e-3, test_share=0.25,
+    schedule="cosine",
     augment=convscope.Augmentation(flip_horizontal=True, brightness=0.1),
 )  # fmt: skip
 

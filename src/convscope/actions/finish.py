@@ -35,11 +35,12 @@ def finish(run: Run, parts: Parts, prepared: Prepared, plan: Plan, *, progress: 
     keep(run.path, kept_back, predictions, prepared.preprocess)
     write_json(run.path / EVALUATION, plain({**scores.as_dict(), "pictures": which}))
     card = _with(opened.card, scores={name: vars(value) for name, value in scores.values.items()})
-    save_keras(run.path / KERAS_FILE, prepared.model)
+    save_keras(run.path / KERAS_FILE, prepared.without_training)
     save_bundle(run.path / BUNDLE, prepared.model, card)
-    journal = JournalFile(run.path)
-    _judge(run, parts, plan, journal)
-    journal.write("end", pictures=which, headline=scores.headline, **{scores.headline: vars(_headline(scores))})
+    judge(run, parts, plan)
+    JournalFile(run.path).write(
+        "end", pictures=which, headline=scores.headline, **{scores.headline: vars(_headline(scores))}
+    )
 
 
 def _headline(scores: Scores) -> Any:
@@ -81,7 +82,7 @@ def _calibrated(opened: Opened, parts: Parts, progress: Progress) -> Opened:
     return Opened(opened.model, _with(card, temperature=temperature, unsure_below=threshold), opened.where)
 
 
-def _judge(run: Run, parts: Parts, plan: Plan, journal: JournalFile) -> None:
+def judge(run: Run, parts: Parts, plan: Plan, *, diverged: bool = False) -> None:
     """Write the verdicts on the curves; a resumed run is judged anew, and only its last round counts."""
     from convscope.training.verdict import verdicts
 
@@ -95,6 +96,8 @@ def _judge(run: Run, parts: Parts, plan: Plan, journal: JournalFile) -> None:
         n_val=len(parts.split.val),
         n_classes=len(samples.classes) if samples.task == "classify" else None,
         shared=parts.shared,
+        diverged=diverged,
     )
+    journal = JournalFile(run.path)
     for verdict in found:
         journal.write("verdict", round=number, **vars(verdict))

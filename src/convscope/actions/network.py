@@ -45,6 +45,17 @@ class Prepared:
         return self.trained.model if isinstance(self.trained, Network) else self.trained
 
     @property
+    def without_training(self) -> Any:
+        """The same layers as a model that was never compiled: its file needs no class of convscope.
+
+        One's own model stays as it is, with its own optimizer and loss.
+        """
+        if not isinstance(self.trained, Network):
+            return self.trained
+        model = self.trained.model
+        return load_keras().Model(model.input, model.output, name=model.name)
+
+    @property
     def feature_layer(self) -> str:
         """Name of the last layer with spatial extent, "" when there is none."""
         if isinstance(self.trained, Network):

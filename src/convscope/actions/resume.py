@@ -56,7 +56,8 @@ def resume_run(
         sweep_temporary(found.path)
         parts = read_split(found.path, samples)
         write_text(found.path / PLAN, plan.to_toml())
-        return train_parts(found, parts, plan, own=model, start={}, resume=True, callbacks=callbacks, progress=progress)
+        fresh = Run(found.path)  # `found` remembers the plan and the model from before
+        return train_parts(fresh, parts, plan, own=model, start={}, resume=True, callbacks=callbacks, progress=progress)
 
 
 def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convscope.actions.dataset import Parts, divide, open_samples, write_split
-from convscope.actions.finish import finish
+from convscope.actions.finish import finish, judge
 from convscope.actions.opening import RUNS, open_any
 from convscope.actions.provenance import begin_facts
 from convscope.actions.run import PLAN, Run
@@ -89,6 +89,7 @@ def train_parts(
     from convscope.training.fit import fit
     from convscope.training.job import TrainingJob
     from convscope.training.plan_check import check_plan
+    from convscope.training.stopping import DivergedError
 
     check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
     prepared = prepare(plan, parts.samples, own)
@@ -106,7 +107,11 @@ def train_parts(
         journal.write("start", **start, **begin_facts(parts, prepared, plan))
         for note in prepared.notes:
             journal.write("note", text=note)
-    fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=callbacks, progress=progress)
+    try:
+        fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=callbacks, progress=progress)
+    except DivergedError:
+        judge(run, parts, plan, diverged=True)
+        raise
     finish(run, parts, prepared, plan, progress=progress)
     return run
 

@@ -18,7 +18,7 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
         StorageError: the disk refuses; safetensors tells so by a text of its own.
     """
     try:
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path)
+        save_file({name: np.array(value, order="C") for name, value in tensors.items()}, path)
     except SafetensorError as error:
         raise storage_error(path, OSError(_number(str(error)), str(error))) from error
 
