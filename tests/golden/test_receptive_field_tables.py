@@ -141,19 +141,20 @@ def test_flops_are_the_published_ones(name: str, size: int) -> None:
         assert abs(ours - published) <= 0.005 * published + 0.0005, (layer, ours, published)
 
 
-@pytest.mark.parametrize(
-    ("name", "ends"),
-    [
-        ("ResNet50", {"conv2_block3_out": 35, "conv3_block4_out": 99, "conv4_block6_out": 291, "conv5_block3_out": 483}),
-        ("ResNet101", {"conv2_block3_out": 35, "conv3_block4_out": 99, "conv4_block23_out": 835, "conv5_block3_out": 1027}),
-        ("ResNet152", {"conv2_block3_out": 35, "conv3_block8_out": 163, "conv4_block36_out": 1315, "conv5_block3_out": 1507}),
-    ],
-)  # fmt: skip
-def test_resnet_blocks_end_with_the_published_fields(name: str, ends: dict[str, int]) -> None:
+# the last unit of each of the four stages, and its field
+RESNETS = {
+    "ResNet50": (("2_block3", 35), ("3_block4", 99), ("4_block6", 291), ("5_block3", 483)),
+    "ResNet101": (("2_block3", 35), ("3_block4", 99), ("4_block23", 835), ("5_block3", 1027)),
+    "ResNet152": (("2_block3", 35), ("3_block8", 163), ("4_block36", 1315), ("5_block3", 1507)),
+}
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_resnet_blocks_end_with_the_published_fields(name: str) -> None:
     """Keras puts the stride at the start of a stage: block ends have strides 4, 8, 16, 32 instead of 8, 16, 32, 32."""
     found = fields(name, 224)
-    for stride, (layer, size) in zip((4, 8, 16, 32), ends.items(), strict=True):
-        for axis in field_of(found, layer).axes:
+    for stride, (unit, size) in zip((4, 8, 16, 32), RESNETS[name], strict=True):
+        for axis in field_of(found, f"conv{unit}_out").axes:
             assert (axis.size, axis.stride) == (size, stride)
     assert (
         field_of(found, "conv5_block3_out").axes[0].offset
