@@ -77,13 +77,13 @@ def feature_maps(
     return tuple(made)
 
 
-def channels_last(values: np.ndarray, call: Call) -> np.ndarray:
+def channels_last(values: np.ndarray, call: Call, *, keep_dtype: bool = False) -> np.ndarray:
     """Any layer's values (n, ...) as maps (n, height, width, channels) float32.
 
     Without spatial extent height = width = 1; one spatial axis becomes the width; time and depth axes are laid
     below each other along the height.
     """
-    values = np.asarray(values, np.float32)
+    values = np.asarray(values, None if keep_dtype else np.float32)
     extra = 1 if call.steps > 1 else 0
     if values.ndim == 1:
         return values[:, None, None, None]

@@ -98,6 +98,11 @@ class _Job:
     stored_bytes: int
     batch: int
 
+    @property
+    def is_plain_half(self) -> bool:
+        """Whether the back end itself can cast: float16 and no pooling."""
+        return self.keeping.dtype == "float16" and self.keeping.pool == 1
+
 
 def _plan(probe: Probe, feed: Feed, layers: Names, keeping: Keeping) -> _Job:
     if not len(feed):
@@ -200,11 +205,12 @@ def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np
     stop = start + len(held["predictions"])
     places = tuple(probe.place(name) for name in job.names)
     for low, high in _cuts(start, stop, job.batch):
-        for seen in probe.stream(feed.take(low, high), places, batch_size=job.batch):
+        for seen in probe.stream(feed.take(low, high), places, batch_size=job.batch, half=job.is_plain_half):
             to = slice(low - start, high - start)
             held["predictions"][to] = seen.outputs[0].reshape(high - low, -1)
             for name, place, entry in zip(job.names, places, job.entries):
-                held[entry.array][to] = _kept(channels_last(seen.values[place], probe.call(name)), job.keeping)
+                maps = channels_last(seen.values[place], probe.call(name), keep_dtype=True)
+                held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
 
 
 def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
@@ -213,6 +219,7 @@ def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
 
 def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
     """Pooled and cast; float16 saturates instead of overflowing to infinity."""
+    maps = np.asarray(maps, np.float32)
     n, height, width, channels = maps.shape
     if keeping.pool == "whole":
         maps = maps.mean(axis=(1, 2), keepdims=True)

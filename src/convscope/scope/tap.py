@@ -153,14 +153,18 @@ class Probe:
         *,
         differentiate: bool = False,
         batch_size: int = 0,
+        half: bool = False,
     ) -> Iterator[Seen]:
-        """As `see`, batch by batch, so that no more than one batch is held; `batch_size` instead of the Probe's."""
+        """As `see`, batch by batch, so that no more than one batch is held.
+
+        `batch_size` is taken instead of the Probe's; with `half` the values at the places come as float16.
+        """
         given = checked_inputs(self.model, images)
         trace = self._traced(given)
         self._check_places(places, trace)
         wants_score = differentiate or target is not None
         whole = self._resolved(target, trace, given.n) if wants_score else None
-        look = Look(tuple(dict.fromkeys(places)), whole, differentiate)
+        look = Look(tuple(dict.fromkeys(places)), whole, differentiate, half)
         folds = any(trace.calls[p.call].folds_batch for p in look.places if p.call != MODEL_INPUT)
         for start, stop, size in cuts(given.n, batch_size or self.batch_size, fixed_batch(self.model), pad=not folds):
             yield self._batch(given, trace, look, (start, stop, size))
