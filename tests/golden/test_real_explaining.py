@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights on three photographs that scikit-image brings: the heat is on the object."""
+"""EfficientNet-Lite0 with its ImageNet weights on scikit-image's photographs: the heat is on the object."""
 
 from __future__ import annotations
 

@@ -232,6 +232,26 @@ def integrated(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarr
     return (total * x).sum(axis=2)
 
 
+def lrp(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarray:
+    """Composite rule, one layer after the other; z-values and shares written out."""
+    net, eps, gamma = SlowNet(model), 1e-6, 0.25
+    f = net.forward(x)
+
+    def signed(z: np.ndarray) -> np.ndarray:
+        return z + np.where(z >= 0, eps, -eps)
+
+    relevance = np.zeros(net.bias.shape)
+    relevance[label] = f["logits"][label]
+    features = f["relu"].mean(axis=(0, 1))
+    pooled = features * (net.kernel @ (relevance / signed(f["logits"])))
+    at_relu = f["relu"] / f["relu"][..., 0].size * (pooled / signed(features))
+    at_c = f["c"] * net.scale * at_relu / signed(f["n"])
+    k2, b2 = (v + gamma * np.maximum(v, 0) for v in (net.k2, net.b2))
+    at_p = f["p"] * conv_back(at_c / signed(conv(f["p"], k2) + b2), k2)
+    at_r = f["r"] * (at_p / signed(f["p"])).repeat(2, axis=0).repeat(2, axis=1) / 4
+    return (x * conv_back(at_r / signed(f["a"]), net.k1)).sum(axis=2)
+
+
 def under(rule: str) -> Callable[[Any, np.ndarray, int, dict], np.ndarray]:
     return lambda model, x, label, options: SlowNet(model).backward(x, label, rule)["x"].sum(axis=2)
 
@@ -322,6 +342,7 @@ TWINS = {
     "integrated-gradients": integrated,
     "guided-backprop": under("guided"),
     "deconvolution": under("deconvolution"),
+    "lrp": lrp,
     "guided-grad-cam": guided_grad_cam,
     "occlusion": occlusion,
     "rise": rise,

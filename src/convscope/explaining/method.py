@@ -103,6 +103,7 @@ METHODS = Registry(
         "guided-backprop": "convscope.explaining.guided:GUIDED_BACKPROP",
         "deconvolution": "convscope.explaining.guided:DECONVOLUTION",
         "guided-grad-cam": "convscope.explaining.guided:GUIDED_GRAD_CAM",
+        "lrp": "convscope.explaining.lrp:LRP",
         "occlusion": "convscope.explaining.occlusion:OCCLUSION",
         "rise": "convscope.explaining.rise:RISE",
         "shapley": "convscope.explaining.superpixels:SHAPLEY",

@@ -1,0 +1,109 @@
+"""Relevance is conserved, and equals Captum's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+from contract.explained import fixed_weights, pictures
+from convscope.errors import PlanError, TapUnreachableError
+from convscope.explaining.engine import Wish, explain
+
+pytestmark = pytest.mark.backend
+
+
+def plain_net(use_bias: bool, data_format: str = "channels_last") -> keras.Model:
+    first = data_format == "channels_first"
+    inputs = L.Input((3, 16, 16) if first else (16, 16, 3))
+    shared: dict[str, Any] = {"data_format": data_format, "use_bias": use_bias}
+    x = L.Conv2D(4, 3, activation="relu", name="one", **shared)(inputs)
+    x = L.MaxPooling2D(2, data_format=data_format, name="max")(x)
+    x = L.ReLU(name="relu")(L.Conv2D(5, 3, strides=2, padding="valid", name="two", **shared)(x))
+    x = L.Permute((2, 3, 1), name="last")(x) if first else x
+    x = L.Dense(6, activation="relu", use_bias=use_bias, name="dense")(L.Flatten(name="flat")(x))
+    return fixed_weights(keras.Model(inputs, L.Dense(3, use_bias=use_bias, activation="softmax", name="head")(x)))
+
+
+def relevance(model: keras.Model, images: np.ndarray, **options: Any) -> Any:
+    return explain(model, images, "lrp", 1, wish=Wish(options=options))
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "gamma", "composite"])
+def test_conserved_without_biases(rule: str) -> None:
+    """The sum over the picture is the logit."""
+    found = relevance(plain_net(use_bias=False), pictures(2), rule=rule, epsilon=1e-9)
+    np.testing.assert_allclose(found.heat.sum(axis=(1, 2)), found.scores, rtol=1e-3)
+    assert found.facts["completeness_gap"].max() < 1e-3 * np.abs(found.scores).max() + 1e-5
+
+
+def test_biases_take_their_share() -> None:
+    """And the gap says so."""
+    found = relevance(plain_net(use_bias=True), pictures(1), rule="epsilon")
+    assert found.facts["completeness_gap"][0] > 1e-3
+
+
+def test_new_weights_are_seen_at_once() -> None:
+    """Nothing is baked into the compiled rule."""
+    from convscope.scope.tap import Probe
+
+    model, images = plain_net(use_bias=True), pictures(1)
+    probe = Probe(model)
+    before = explain(probe, images, "lrp", 1).heat
+    model.get_layer("one").kernel.assign(model.get_layer("one").kernel * 0.5 + 0.1)
+    after = explain(probe, images, "lrp", 1).heat
+    assert np.abs(before - after).max() > 1e-4
+    np.testing.assert_allclose(after, explain(Probe(model), images, "lrp", 1).heat, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="live comparison needs the PyTorch back end")
+@pytest.mark.filterwarnings("ignore:.*")  # the peer's own
+def test_captum_epsilon_rule() -> None:
+    """On a torch.nn twin with the same weights."""
+    attr, torch = pytest.importorskip("captum.attr"), pytest.importorskip("torch")
+    from captum.attr._utils.lrp_rules import EpsilonRule
+
+    from convscope.backend.tensors import to_numpy
+
+    model = plain_net(use_bias=True, data_format="channels_first")
+    w = {v.path: torch.tensor(to_numpy(v.value)) for v in model.variables}
+    nn = torch.nn
+    order = torch.arange(5 * 3 * 3).reshape(5, 3, 3).permute(1, 2, 0).reshape(-1)  # ours flattens channels last
+    dense = torch.empty(45, 6)
+    dense[order] = w["dense/kernel"]
+
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, stride=2)
+            self.dense, self.head = nn.Linear(45, 6), nn.Linear(6, 3)
+            self.pool, self.a, self.b, self.c = nn.MaxPool2d(2), nn.ReLU(), nn.ReLU(), nn.ReLU()
+
+        def forward(self, x: Any) -> Any:
+            x = self.b(self.two(self.pool(self.a(self.one(x)))))
+            return self.head(self.c(self.dense(x.flatten(1))))
+
+    twin, kernels = Twin(), {"dense": dense.T, "head": w["head/kernel"].T}
+    kernels |= {name: w[f"{name}/kernel"].permute(3, 2, 0, 1) for name in ("one", "two")}
+    for name, kernel in kernels.items():
+        module = getattr(twin, name)
+        module.weight.data, module.bias.data = kernel.contiguous(), w[f"{name}/bias"]
+        module.rule = EpsilonRule(epsilon=1e-6)
+    images = np.ascontiguousarray(np.moveaxis(pictures(2), -1, 1))
+    theirs = attr.LRP(twin).attribute(torch.from_numpy(images).requires_grad_(True), target=1).detach().numpy()
+    mine = np.moveaxis(relevance(model, images, rule="epsilon").values, -1, 1)
+    np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_refuses_what_it_has_no_rule_for() -> None:
+    """By name."""
+    from contract import zoo
+
+    images = np.random.default_rng(5).normal(size=(1, 8, 8, 3)).astype("float32")
+    with pytest.raises(TapUnreachableError, match="Add"):
+        explain(zoo.residual_by_operators(), images, "lrp")
+    with pytest.raises(PlanError, match="unknown rule 'epsilo'; did you mean epsilon"):
+        relevance(plain_net(use_bias=True), pictures(1), rule="epsilo")
