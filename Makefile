@@ -53,12 +53,13 @@ $(VENV)/bin/python:
 	$(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
 
 $(VENV)/.cpu: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -c constraints.txt -e '.[cpu,images,demo,dev]'
+	$(INSTALL) -c constraints.txt -e '.[cpu,images,explain,store,demo,dev]'
 	@touch $@
 
-$(VENV)/.backends: $(VENV)/.cpu
+$(VENV)/.backends: $(VENV)/.cpu tests/oracles.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	$(INSTALL) -c constraints.txt -e '.[jax]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/oracles.txt
 	@touch $@
 
 clean:

@@ -22,7 +22,7 @@ from convscope.files.journal import read_journal
 pytestmark = pytest.mark.backend
 
 PLAN = convscope.Plan(
-    model="simple-cnn", image_size=32, filters=(8, 16), epochs=6, batch_size=8, learning_rate=5e-3, test_share=0.25,
+    model="simple-cnn", image_size=32, filters=(8, 16), epochs=14, batch_size=8, patience=0, learning_rate=5e-3, test_share=0.25,
     schedule="cosine",
     augment=convscope.Augmentation(flip_horizontal=True, brightness=0.1),
 )  # fmt: skip
@@ -56,7 +56,7 @@ def test_the_run_folder_is_the_state(finished: convscope.Run) -> None:
     kinds = [e["event"] for e in read_journal(finished.path)]
     assert kinds[0] == "start"
     assert kinds[-1] == "end"
-    assert kinds.count("epoch") == len(finished.history.epochs) == 6
+    assert kinds.count("epoch") == len(finished.history.epochs) == 14
     parts = json.loads((finished.path / "split.json").read_text())
     assert [len(parts[n]) for n in ("train", "val", "test")] == [28, 8, 12]
 
@@ -128,6 +128,35 @@ def test_commands_on_the_run(
     assert "Report: " in capsys.readouterr().out
     assert command(["look", run, picture, "--out", str(tmp_path / "l.html")]) == 0
     assert "block1" in capsys.readouterr().out
+
+
+def test_scope_commands_on_the_run(
+    finished: convscope.Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, picture = str(finished.path), str(folder / "lying" / "001.png")
+
+    def said(*argv: str) -> str:
+        assert command(list(argv)) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    assert "block1_conv1" in said("layers", run)
+    sums = said("arithmetic", run, picture, "block1_conv1", "--at", "5", "7", "--channel", "2")
+    assert "block1_conv1" in sums
+    assert "27" in sums or "×" in sums
+    assert "3" in said("field", run, "block1_conv1")
+    assert "filters" in said("units", run, str(folder), "block1_conv1")
+    assert "channel 1" in said("units", run, str(folder), "block1_conv1", "--channel", "1")
+    stored = tmp_path / "maps.zarr"
+    said("store", run, str(folder), str(stored), "--layers", "block1_conv1")
+    import zarr
+
+    arrays = dict(zarr.open_group(stored, mode="r").arrays())
+    assert any(a.shape[0] == 48 and a.shape[-1] == 8 for a in arrays.values())
+    assert "block2_conv1" in said("compare", run, run, picture)
+    page = said("explain", run, picture, "--method", "grad-cam,saliency", "--out", str(tmp_path / "explained"))
+    assert "grad-cam" in page
+    assert list((tmp_path / "explained").rglob("*.png"))
+    assert list((tmp_path / "explained").rglob("*.html"))
 
 
 def test_a_finished_run_goes_on_with_more_epochs(folder: Path, tmp_path: Path) -> None:

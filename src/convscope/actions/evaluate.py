@@ -40,7 +40,7 @@ def evaluate_run(run: Run, data: Any = None, *, progress: Progress = silent) -> 
 def predictions_for(run: Run, samples: Samples, *, progress: Progress = silent) -> Predictions:
     """Calibrated predictions for samples with truth, classes matched by name."""
     card = known_card(run.opened)
-    return predict_samples(run.opened, _matched(samples, card.classes), progress=progress)
+    return predict_samples(run.opened, matched(samples, card.classes), progress=progress)
 
 
 def parts_of(run: Run) -> Parts:
@@ -67,7 +67,7 @@ def _data_path(run: Run) -> str | None:
     return str(path) if path else None
 
 
-def _matched(samples: Samples, classes: tuple[str, ...]) -> Samples:
+def matched(samples: Samples, classes: tuple[str, ...]) -> Samples:
     """The same samples with the model's class order.
 
     Raises:
