@@ -152,11 +152,10 @@ def test_every_function_leaves_the_model_and_agrees_with_the_eager_run(item: Spe
         direction = np.random.default_rng(2).normal(size=tapped[1].shape)
         size = 3e-4
         aim = item.target or seen.chosen  # the classes of the undisturbed run
-        up, down = (nudged(model, item, images, aim, s * direction) for s in (size, -size))
+        up = nudged(model, item, images, aim, size * direction)
         axes = tuple(range(1, tapped[1].ndim))
-        np.testing.assert_allclose(
-            (up - down) / (2 * size), (tapped[1] * direction).sum(axis=axes), atol=5e-3, rtol=0.05
-        )
+        slope = (tapped[1] * direction).sum(axis=axes)
+        np.testing.assert_allclose((up - seen.scores) / size, slope, atol=1e-2, rtol=0.05)
     assert before == snapshot(model)
 
 
