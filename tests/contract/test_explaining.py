@@ -127,6 +127,7 @@ def test_has_citation_words_and_described_options(name: str) -> None:
     assert all(default is not inspect.Parameter.empty for default in how.options.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_channels_first_model_gives_the_same(probe: Probe, channels_first: Probe, name: str) -> None:
     """The same weights with the other axis order."""
@@ -169,6 +170,7 @@ def test_targets(probe: Probe) -> None:
     np.testing.assert_allclose(own.heat, shares.heat, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", [s for s in ZOO if keras.backend.backend() in s.on], ids=lambda s: s.name)
 def test_traps_that_broke_other_tools(item: Any) -> None:
     """Every small tricky model: Grad-CAM and plain gradients equal the gradient's own definition by small steps."""
