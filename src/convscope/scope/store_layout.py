@@ -61,7 +61,7 @@ def array_names(layers: Sequence[str]) -> list[str]:
 def array_spec(folder: Path, entry: LayerArray, *, n: int, block: int, kept: Kept, codec: str) -> dict[str, Any]:
     """The Zarr v3 spec of one layer's array: shards of `block` pictures, inner pieces by `chunk_shape`, CRC-32C."""
     size = 2 if kept == "float16" else 4
-    compressor = {"cname": codec, "clevel": 3, "shuffle": "bitshuffle", "typesize": size}
+    compressor = {"cname": codec, "clevel": 1, "shuffle": "bitshuffle", "typesize": size}
     inner = [
         {"name": "bytes", "configuration": {"endian": "little"}},
         {"name": "blosc", "configuration": compressor},
