@@ -61,7 +61,9 @@ def test_no_forbidden_names() -> None:
 def test_importing_convscope_loads_almost_nothing() -> None:
     code = "import sys, convscope; print(sorted(m for m in sys.modules if m.split('.')[0] in {deny}))"
     deny = "{'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'PIL', 'pydantic', 'cyclopts', 'rich', 'scipy', 'jinja2'}"
-    done = subprocess.run([sys.executable, "-c", code.replace("{deny}", deny)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("{deny}", deny)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -22,10 +22,17 @@ from convscope.files.journal import read_journal
 pytestmark = pytest.mark.backend
 
 PLAN = convscope.Plan(
-    model="simple-cnn", image_size=32, filters=(8, 16), epochs=14, batch_size=8, patience=0, learning_rate=5e-3, test_share=0.25,
+    model="simple-cnn",
+    image_size=32,
+    filters=(8, 16),
+    epochs=14,
+    batch_size=8,
+    patience=0,
+    learning_rate=5e-3,
     schedule="cosine",
+    test_share=0.25,
     augment=convscope.Augmentation(flip_horizontal=True, brightness=0.1),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,8 @@ NODE_MODULES = (
     "globalmaxpool",
     "maxpool",
 )
+
+
 @dataclass
 class Case:
     name: str

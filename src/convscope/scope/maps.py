@@ -73,7 +73,11 @@ def feature_maps(
         shift = channels_last(base.values[place], call) if base else _baseline(maps, baseline)
         gradient = channels_last(seen.gradients[place], call) if relevant else None
         scores = importance(maps, rank_by, gradient=gradient, baseline=shift)
-        made.append(_record(name, call, maps, scores, rank_by, seen, words, provenance))
+        made.append(
+            _record(
+                name, call, maps=maps, scores=scores, rank_by=rank_by, seen=seen, labels=words, provenance=provenance
+            )
+        )
     return tuple(made)
 
 
@@ -161,6 +165,7 @@ def _check_finite(maps: np.ndarray, name: str, labels: tuple[str, ...]) -> None:
 def _record(
     name: str,
     call: Call,
+    *,
     maps: np.ndarray,
     scores: np.ndarray,
     rank_by: str,
