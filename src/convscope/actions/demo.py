@@ -23,6 +23,10 @@ from convscope.records.samples import Samples
 from convscope.training.plan import Plan
 
 CELLS_LICENCE = "elpv-dataset, CC BY-NC-SA 4.0 (not for commercial use)"
+CELLS_CAVEAT = (
+    "Cells of one module may lie on both sides of the split, since the package does not say which module a cell is "
+    "from: expect less on modules of another make"
+)
 DEFECTIVE_FROM = 0.5
 
 CELLS_PLAN = Plan(
@@ -95,4 +99,5 @@ def cells() -> Demo:
 def run_cells(*, out: Path | None = None, plan: Plan = CELLS_PLAN, progress: Progress = silent) -> Run:
     """Train on the solar cells and return the finished run."""
     demo = cells()
-    return train(demo.samples, plan=plan, out=out, name="cells", notes=(demo.rule, demo.licence), progress=progress)
+    notes = (demo.rule, demo.licence, CELLS_CAVEAT)
+    return train(demo.samples, plan=plan, out=out, name="cells", notes=notes, progress=progress)
