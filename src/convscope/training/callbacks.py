@@ -16,7 +16,10 @@ from convscope.backend.selection import backend_name, load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.files.atomic import atomic_file
 from convscope.files.journal import JournalFile
+from convscope.training.learning import Learning
 from convscope.training.schedule import current_rate
+
+__all__ = ["Journal", "Learning", "Look", "Watch", "plain_logs"]
 
 keras = load_keras()
 
