@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 a mistake that the message explains, 130 stopped by Ctrl-C
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -98,7 +99,9 @@ def _reason(error: CycloptsError) -> str:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, emoji=False)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for authors, not for users
+    # TensorFlow's notes on tracing and memory are for authors, not for users; its errors still come through
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     tokens, debug, backend = _shared_options(list(sys.argv[1:] if argv is None else argv))
     try:
         if backend is not None:
