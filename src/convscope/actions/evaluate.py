@@ -10,7 +10,7 @@ import numpy as np
 
 from convscope.actions.dataset import Parts, read_split
 from convscope.actions.predict import known_card, predict_samples
-from convscope.actions.run import Run
+from convscope.actions.run_folder import RunFolder
 from convscope.data.opening import read_data
 from convscope.errors import DataError, RunError
 from convscope.metrics.score import score_predictions
@@ -19,7 +19,7 @@ from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples
 
 
-def evaluate_run(run: Run, data: Any = None, *, progress: Progress = silent) -> Scores:
+def evaluate_run(run: RunFolder, data: Any = None, *, progress: Progress = silent) -> Scores:
     """Score the run's model.
 
     Args:
@@ -37,13 +37,13 @@ def evaluate_run(run: Run, data: Any = None, *, progress: Progress = silent) -> 
     return score_predictions(predictions_for(run, samples, progress=progress))
 
 
-def predictions_for(run: Run, samples: Samples, *, progress: Progress = silent) -> Predictions:
+def predictions_for(run: RunFolder, samples: Samples, *, progress: Progress = silent) -> Predictions:
     """Calibrated predictions for samples with truth, classes matched by name."""
     card = known_card(run.opened)
     return predict_samples(run.opened, matched(samples, card.classes), progress=progress)
 
 
-def parts_of(run: Run) -> Parts:
+def parts_of(run: RunFolder) -> Parts:
     """The run's data with its split, opened again from where it lay.
 
     Raises:
@@ -56,12 +56,12 @@ def parts_of(run: Run) -> Parts:
     return read_split(run.path, read_data(Path(path), task=task))
 
 
-def kept_back(run: Run) -> Samples:
+def kept_back(run: RunFolder) -> Samples:
     """The run's test pictures, or its validation pictures where it has no test part."""
     return parts_of(run).kept_back[1]
 
 
-def _data_path(run: Run) -> str | None:
+def _data_path(run: RunFolder) -> str | None:
     start = next((e for e in run.events if e["event"] == "start"), {})
     path = start.get("data_path")
     return str(path) if path else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.opening import open_any
-from convscope.actions.run import Run
+from convscope.actions.run_folder import RunFolder
 from convscope.backend.selection import backend_name, load_keras
 from convscope.data.loose import read_pictures
 from convscope.errors import DataError, PlanError
@@ -175,7 +175,7 @@ def _first(one: Explanation, most: int) -> Explanation:
 def _opened(model: Any) -> Any:
     if isinstance(model, str | Path):
         return open_any(model)
-    if isinstance(model, Run):
+    if isinstance(model, RunFolder):
         return model.opened
     return getattr(model, "probe", model)
 

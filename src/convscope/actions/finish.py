@@ -10,7 +10,7 @@ from convscope.actions.network import Prepared
 from convscope.actions.opening import BUNDLE, KERAS_FILE
 from convscope.actions.predict import predict_samples, write_scored
 from convscope.actions.provenance import run_provenance
-from convscope.actions.run import EVALUATION, Run
+from convscope.actions.run_folder import EVALUATION, RunFolder
 from convscope.files.atomic import write_json
 from convscope.files.journal import JournalFile, plain
 from convscope.metrics.calibrate import apply_temperature, fit_temperature, unsure_threshold
@@ -21,7 +21,7 @@ from convscope.records.progress import Progress, silent
 from convscope.training.plan import Plan
 
 
-def finish(run: Run, parts: Parts, prepared: Prepared, plan: Plan, *, progress: Progress = silent) -> None:
+def finish(run: RunFolder, parts: Parts, prepared: Prepared, plan: Plan, *, progress: Progress = silent) -> None:
     """Write everything that a finished run holds; the bundle comes last, since it marks the run as finished."""
     from convscope.bundle.keras_file import save_keras
     from convscope.bundle.saving import save_bundle
@@ -82,7 +82,7 @@ def _calibrated(opened: Opened, parts: Parts, progress: Progress) -> Opened:
     return Opened(opened.model, _with(card, temperature=temperature, unsure_below=threshold), opened.where)
 
 
-def judge(run: Run, parts: Parts, plan: Plan, *, diverged: bool = False) -> None:
+def judge(run: RunFolder, parts: Parts, plan: Plan, *, diverged: bool = False) -> None:
     """Write the verdicts on the curves; a resumed run is judged anew, and only its last round counts."""
     from convscope.training.verdict import verdicts
 

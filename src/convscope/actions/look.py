@@ -14,7 +14,7 @@ from convscope.actions.keepsakes import visible
 from convscope.actions.network import as_model_input
 from convscope.actions.opening import open_any
 from convscope.actions.predict import as_rows, decode, known_card, run_batches
-from convscope.actions.run import Run
+from convscope.actions.run_folder import RunFolder
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
 from convscope.data.loose import read_pictures
@@ -48,7 +48,13 @@ class Scope(front.Scope):
 
     def __init__(self, model: Any, preprocess: Any = None, *, precision: Any = "float32", batch_size: int = 32) -> None:
         """Open what was given; nothing is run yet."""
-        opened = model.opened if isinstance(model, Run) else open_any(model) if isinstance(model, str | Path) else model
+        opened = (
+            model.opened
+            if isinstance(model, RunFolder)
+            else open_any(model)
+            if isinstance(model, str | Path)
+            else model
+        )
         super().__init__(opened, preprocess, precision=precision, batch_size=batch_size)
 
 

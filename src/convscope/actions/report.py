@@ -11,7 +11,7 @@ from convscope.actions.inside import heat, inside_sections, overlays
 from convscope.actions.keepsakes import Keepsakes, kept
 from convscope.actions.network import as_model_input
 from convscope.actions.predict import read_predictions
-from convscope.actions.run import Run
+from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
 from convscope.files.atomic import write_text
 from convscope.layers.augment import Augmenter
@@ -28,7 +28,7 @@ REPORT = "report.html"
 CHANGED, VERSIONS = 3, 6
 
 
-def write_report(run: Run, *, out: Path | None = None, progress: Progress = silent) -> Path:
+def write_report(run: RunFolder, *, out: Path | None = None, progress: Progress = silent) -> Path:
     """Write the report of a finished run; return where it is.
 
     Raises:
@@ -39,7 +39,7 @@ def write_report(run: Run, *, out: Path | None = None, progress: Progress = sile
     return path
 
 
-def build_report(run: Run, *, progress: Progress = silent) -> Report:
+def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
     """Assemble the page from what the run folder holds."""
     scores, card, start = run.scores, run.card, run.events[0]
     predictions, keepsakes = read_predictions(run.path), kept(run.path)
@@ -67,7 +67,7 @@ def build_report(run: Run, *, progress: Progress = silent) -> Report:
     )
 
 
-def _facts(run: Run) -> tuple[Facts, ...]:
+def _facts(run: RunFolder) -> tuple[Facts, ...]:
     start, card, plan = run.events[0], run.card, run.plan
     split = start["split"]
     data = (
@@ -105,7 +105,7 @@ def _says(predictions: Predictions, keepsakes: Keepsakes, places: tuple[int, ...
     return [answer_words(predictions, int(keepsakes.rows[p]))[0] for p in places]
 
 
-def _mistakes(run: Run, predictions: Predictions, keepsakes: Keepsakes, progress: Progress) -> Section:
+def _mistakes(run: RunFolder, predictions: Predictions, keepsakes: Keepsakes, progress: Progress) -> Section:
     """The worst mistakes, each with its heat."""
     keys = [predictions.keys[int(r)] for r in keepsakes.rows]
     pictures = [keepsakes.shown(p) for p in range(len(keys))]
@@ -116,7 +116,7 @@ def _mistakes(run: Run, predictions: Predictions, keepsakes: Keepsakes, progress
     return mistakes_section(predictions, by_key, overlays=dict(zip(keys, drawn, strict=False)))
 
 
-def _inside(run: Run, predictions: Predictions, keepsakes: Keepsakes, progress: Progress) -> list[Section]:
+def _inside(run: RunFolder, predictions: Predictions, keepsakes: Keepsakes, progress: Progress) -> list[Section]:
     places = keepsakes.looked_at
     if not places:
         return []
@@ -130,7 +130,7 @@ def _inside(run: Run, predictions: Predictions, keepsakes: Keepsakes, progress: 
     )
 
 
-def _augmentation(run: Run, predictions: Predictions, keepsakes: Keepsakes) -> list[Section]:
+def _augmentation(run: RunFolder, predictions: Predictions, keepsakes: Keepsakes) -> list[Section]:
     """What the plan's random changes make of kept pictures."""
     plan = run.plan
     if plan.augment.is_off or not len(keepsakes.rows):
@@ -159,7 +159,7 @@ def _augmentation(run: Run, predictions: Predictions, keepsakes: Keepsakes) -> l
     return [augmentation_section(before, after, labels=labels, how=how)]
 
 
-def _data(run: Run, predictions: Predictions, keepsakes: Keepsakes) -> list[Section]:
+def _data(run: RunFolder, predictions: Predictions, keepsakes: Keepsakes) -> list[Section]:
     """Sample pictures, and what the scan found."""
     right = [p for p in range(len(keepsakes.rows)) if not _is_wrong(predictions, int(keepsakes.rows[p]))][:12]
     rows = [(predictions.keys[int(keepsakes.rows[p])], _truth_words(predictions, int(keepsakes.rows[p])),

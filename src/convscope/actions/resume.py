@@ -8,7 +8,8 @@ from typing import Any
 
 from convscope.actions.dataset import open_samples, read_split
 from convscope.actions.opening import BUNDLE
-from convscope.actions.run import PLAN, Run, open_run
+from convscope.actions.run import Run, open_run
+from convscope.actions.run_folder import PLAN
 from convscope.actions.train import train_parts
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text

@@ -11,7 +11,8 @@ from convscope.actions.dataset import Parts, divide, open_samples, write_split
 from convscope.actions.finish import finish, judge
 from convscope.actions.opening import RUNS, open_any
 from convscope.actions.provenance import begin_facts
-from convscope.actions.run import PLAN, Run
+from convscope.actions.run import Run
+from convscope.actions.run_folder import PLAN
 from convscope.actions.scan_report import write_audit
 from convscope.errors import ModelError, PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
