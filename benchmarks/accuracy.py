@@ -24,10 +24,23 @@ DATA = Path(os.environ.get("CONVSCOPE_DATA", Path(__file__).resolve().parents[2]
 HANDS = Augmentation(rotate_deg=14.0, shift=0.08, scale=0.1, brightness=0.1)
 
 LITE0 = Plan(
-    model="efficientnet-lite0", image_size=224, folds=5, val_share=0.12, batch_size=16, learning_rate=3e-3,
-    head_epochs=40, unfreeze=2, epochs=6, fine_tune_learning_rate=3e-4, schedule="cosine", patience=0,
-    label_smoothing=0.05, augment=HANDS,
-)  # fmt: skip
+    model="efficientnet-lite0",
+    image_size=160,
+    folds=5,
+    val_share=0.12,
+    batch_size=16,
+    learning_rate=3e-3,
+    head_epochs=30,
+    unfreeze=9,
+    epochs=16,
+    fine_tune_learning_rate=3e-4,
+    schedule="cosine",
+    warmup_epochs=2,
+    clipnorm=1.0,
+    patience=0,
+    label_smoothing=0.1,
+    augment=HANDS,
+)
 SCRATCH = Plan(
     model="simple-cnn", weights="none", image_size=64, folds=5, val_share=0.12, batch_size=16, filters=(16, 32, 48, 64),
     epochs=60, learning_rate=3e-3, optimizer="adamw", weight_decay=1e-4, schedule="cosine", warmup_epochs=2, patience=0,

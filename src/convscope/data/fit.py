@@ -15,12 +15,16 @@ from convscope.records.samples import Picture
 _Box = tuple[float, float, float, float]
 
 
-def fit_picture(picture: Picture, preprocess: Preprocess) -> tuple[np.ndarray, Letterbox]:
+def fit_picture(
+    picture: Picture, preprocess: Preprocess, out: np.ndarray | None = None
+) -> tuple[np.ndarray, Letterbox]:
     """Resize, pad or cut one picture as `preprocess` says.
 
     Args:
         picture: values (h, w, c) in 0..255; may be a reduced decoding of `picture.source_hw`.
         preprocess: the frame and how to fill it.
+        out: an array of the frame's shape to write to where dtypes agree (letterbox only: it saves the loader a
+            fresh array and a copy for each picture); the result is then this array.
 
     Returns:
         (height, width, c) values of the same dtype and range, and the map from the whole picture's pixels
@@ -31,7 +35,7 @@ def fit_picture(picture: Picture, preprocess: Preprocess) -> tuple[np.ndarray, L
         return values, _untouched(picture)
     frame = (preprocess.height, preprocess.width)
     if preprocess.fit == "letterbox":
-        return _letterboxed(picture, frame, preprocess.fill)
+        return _letterboxed(picture, frame, preprocess.fill, out)
     if preprocess.fit == "crop":
         return _cropped(picture, frame)
     high, wide = picture.source_hw
@@ -46,7 +50,9 @@ def _untouched(picture: Picture) -> Letterbox:
     return Letterbox(source, hw, (hw[0] / source[0], hw[1] / source[1]), (0.0, 0.0))
 
 
-def _letterboxed(picture: Picture, frame: tuple[int, int], fill: float) -> tuple[np.ndarray, Letterbox]:
+def _letterboxed(
+    picture: Picture, frame: tuple[int, int], fill: float, out: np.ndarray | None
+) -> tuple[np.ndarray, Letterbox]:
     high, wide = picture.source_hw
     scale = min(frame[0] / high, frame[1] / wide)
     # at least one pixel is kept of a strip that is thinner than that
@@ -56,8 +62,12 @@ def _letterboxed(picture: Picture, frame: tuple[int, int], fill: float) -> tuple
     small = resized(picture.values, inner)
     if inner == frame:
         return small, place
-    whole = np.full((*frame, small.shape[2]), _as_dtype(fill, small.dtype), small.dtype)
-    whole[top : top + inner[0], left : left + inner[1]] = small
+    fits = out is not None and out.dtype == small.dtype and out.shape == (*frame, small.shape[2])
+    whole = out if out is not None and fits else np.empty((*frame, small.shape[2]), small.dtype)
+    edge, bottom, right = _as_dtype(fill, small.dtype), top + inner[0], left + inner[1]
+    whole[:top], whole[bottom:] = edge, edge
+    whole[top:bottom, :left], whole[top:bottom, right:] = edge, edge
+    whole[top:bottom, left:right] = small
     return whole, place
 
 

@@ -61,7 +61,7 @@ def _orientation(data: bytes) -> tuple[int, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     if not 1 <= number <= 8:
         notes, number = (f"EXIF orientation {number} is invalid, ignored",), 1
-    if b"MPF\0" in data[:65536]:
+    if data.find(b"MPF\0", 0, 65536) >= 0:
         notes += ("first frame of several",)
     return number, notes
 

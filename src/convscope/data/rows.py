@@ -134,12 +134,13 @@ class PictureRows:
         if out is not None and self._cache is not None and self._cache.get(index, out):
             return None
         picture = self._samples.pictures.read(index, self._preprocess.channels, self._at_least_hw)
-        row, _ = fit_picture(picture, self._preprocess)
+        row, _ = fit_picture(picture, self._preprocess, out)
         if self._cache is not None:
             self._cache.put(index, row)
         if out is None or not np.can_cast(row.dtype, out.dtype):
             return row
-        out[...] = row
+        if row is not out:
+            out[...] = row
         return None
 
     def _choose_cache(self, row: np.ndarray) -> Cache | None:
