@@ -31,7 +31,10 @@ def network(activation: str, depth: int, kernel: Any = "glorot_uniform") -> Any:
     hidden = [layers.Conv2D(6, 3, padding="same", activation=activation, kernel_initializer=kernel, name=f"conv{i}")
               for i in range(depth)]  # fmt: skip
     model = keras.Sequential([
-        keras.Input((12, 12, 1)), *hidden, layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax", name="dense"),
+        keras.Input((12, 12, 1)),
+        *hidden,
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(2, activation="softmax", name="dense"),
     ])  # fmt: skip
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     return model
