@@ -11,7 +11,7 @@ import numpy as np
 
 from convscope.errors import DataError
 
-Task = Literal["classify", "multilabel", "regress"]
+Task = Literal["classify", "multilabel", "regress", "detect", "segment"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,8 @@ class Samples:
 
     Attributes:
         pictures: the pictures, by index.
-        truth: classify: (n,) int64 class index; multilabel: (n, k) float32 of 0 and 1; regress: (n, k) float32.
+        truth: classify: (n,) int64 class index; multilabel: (n, k) float32 of 0 and 1; regress: (n, k) float32;
+            detect: (n,) object array of records.boxes.Boxes; segment: (n,) object array of records.masks.MaskTruth.
             None when there is no truth (prediction).
         task: what `truth` means.
         classes: class names in index order; for regress the names of the target columns.
