@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from convscope.backend.randomness import seed_everything
-from convscope.errors import DataError, ModelError, PlanError
+from convscope.errors import DataError
 from convscope.files.journal import JournalFile
-from convscope.layers.augment import Augmenter
 from convscope.models.network import Network, feature_extractor
 from convscope.records.progress import Progress, silent
 from convscope.records.run import History
-from convscope.tasks.outputs import Head, read_head
-from convscope.tasks.rules import TASKS
 from convscope.training.callbacks import Journal
 from convscope.training.checkpoint import Checkpoint, Saved
 from convscope.training.compiling import computing_in
-from convscope.training.feed import BatchSource, Encoder, Feed, balanced_weights
+from convscope.training.feed import BatchSource, Feed
 from convscope.training.job import TrainingJob, compute_features
+from convscope.training.kinds import Kind, kind_for
 from convscope.training.lr_finder import find_rate
-from convscope.training.phases import Phase, compile_phase, fitted_model, plan_phases, set_trainable
-from convscope.training.plan import Plan
+from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
 from convscope.training.signals import StopRequest, TrainingStopped
@@ -40,7 +37,7 @@ class _Run:
 
     network: Any
     whole: Any
-    head: Head
+    kind: Kind
     job: TrainingJob
     folder: Path
     state: RunState
@@ -78,11 +75,11 @@ def fit(
         RunError: a resume with another data set, plan or network. ModelError, DataError, PlanError: what can't work.
     """
     folder, plan = Path(folder), job.plan
-    whole = network.model if isinstance(network, Network) else network
     if job.train.truth is None:
         raise DataError("expected pictures with truth to train on, got none; add labels")
     check_plan(plan, job.train)
-    head = _head(network, whole, job)
+    kind = kind_for(network, job)
+    whole = kind.whole
     seed_everything(plan.seed, plan.deterministic)
     file = JournalFile(folder)
     saved = restored(folder, job, whole, file) if resume else None
@@ -90,8 +87,8 @@ def fit(
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(computing_in(whole, plan.mixed_precision))
-        run = _Run(network, whole, head, job, folder, state, file, stop, callbacks, progress)
-        phases = plan_phases(network, plan)
+        run = _Run(network, whole, kind, job, folder, state, file, stop, callbacks, progress)
+        phases = plan_phases(network, plan, has_features=kind.has_features)
         first = state.phase
         for number in range(first, len(phases)):
             if number > first:
@@ -100,22 +97,10 @@ def fit(
     return state.history()
 
 
-def _head(network: Any, whole: Any, job: TrainingJob) -> Head:
-    if not whole.built:
-        raise ModelError(
-            f"expected a built model, {whole.name} has no weights yet; give its first layer an input shape, or call it "
-            "once on a batch"
-        )
-    loss = None
-    if not getattr(whole, "compiled", False) or isinstance(network, Network):
-        loss = TASKS[job.train.task].loss if job.plan.loss == "auto" else job.plan.loss
-    return read_head(whole, job.train.task, job.train.classes, loss)
-
-
 def _carry_best(run: _Run, phase: Phase) -> None:
     """Before the next phase: the best weights so far are now those of the whole model, which holds them."""
     run.state.next_phase()
-    if run.state.best_weights is not None and fitted_model(run.network, phase) is run.whole:
+    if run.state.best_weights is not None and run.kind.fitted(phase) is run.whole:
         run.state.best_weights = read_variables(run.whole.variables)
 
 
@@ -138,7 +123,7 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
     set_trainable(run.network, phase, run.job.plan)
     if saved is not None:
         write_variables(run.whole.variables, saved.weights, "weights")
-    model = fitted_model(run.network, phase)
+    model = run.kind.fitted(phase)
     if state.ended != "patience" and state.phase_epochs < phase.epochs:
         ready = _prepare(run, phase, model, saved)
         try:
@@ -166,9 +151,9 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     """Data, compiled model and checkpoint of one phase."""
     state, plan = run.state, run.job.plan
     train, val = _sources(run, phase)
-    encode = _encoder(run, phase)
+    encode = run.kind.encoder(phase)
     rate = _rate(run, phase, model, Feed(train, encode))
-    compile_phase(model, phase, plan=plan, head=run.head, steps=len(train), rate=rate)
+    run.kind.compile(model, phase, plan=plan, steps=len(train), rate=rate)
     if phase.what == "own" and plan.schedule != "constant":
         run.file.write("note", text="the model came compiled: its own learning rate is kept, not the plan's schedule")
     run.file.write("phase", phase=phase.name, trains=phase.what, epochs=phase.epochs, steps=len(train))
@@ -178,7 +163,7 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     checkpoint.report_to(run.file)
     checkpoint.set_model(model)
     feed = Feed(train, encode, epoch=len(state.rows), start=state.batch)
-    val_feed = None if val is None else Feed(val, _plain_encoder(run), is_fixed=True)
+    val_feed = None if val is None else Feed(val, run.kind.plain_encoder(), is_fixed=True)
     once = None if saved is None else restore(saved, model, feed)
     return _Pass(phase, model, feed, val_feed, checkpoint, once, len(state.rows) - state.phase_epochs)
 
@@ -190,7 +175,7 @@ def _rate(run: _Run, phase: Phase, model: Any, feed: Feed) -> float:
         return phase.rate
     if phase.name not in rates:
         plain = plan.with_changes({"schedule": "constant", "warmup_epochs": 0.0})
-        compile_phase(model, phase, plan=plain, head=run.head, steps=feed.num_batches, rate=phase.rate)
+        run.kind.compile(model, phase, plan=plain, steps=feed.num_batches, rate=phase.rate)
         try:
             curve = find_rate(model, feed)
         finally:
@@ -261,44 +246,6 @@ def _sources(run: _Run, phase: Phase) -> tuple[BatchSource, BatchSource | None]:
     return features, compute_features(
         extractor, val, shuffle=False, what="features of validation", progress=run.progress
     )
-
-
-def _encoder(run: _Run, phase: Phase) -> Encoder:
-    job, plan = run.job, run.job.plan
-    weights = None
-    if plan.class_weights == "balanced" and job.train.task == "classify":
-        assert job.train.truth is not None  # checked in fit
-        weights = balanced_weights(job.train.truth, len(job.train.classes))
-    apply = None
-    if phase.what != "head-on-features" and not plan.augment.is_off:
-        frame = job.preprocess
-        if frame.height is None or frame.width is None:
-            hw = job.train.pictures.read(0, frame.channels).source_hw
-        else:
-            hw = (frame.height, frame.width)
-        values = (0.0, 255.0) if frame.fit != "as-is" else _range_of_arrays(plan)
-        apply = Augmenter(plan.augment, frame_hw=hw, channels=frame.channels, value_range=values).compiled()
-    plain = _plain_encoder(run)
-    return Encoder(run.head, apply, weights, scale=plain.scale, offset=plain.offset)
-
-
-def _range_of_arrays(plan: Plan) -> tuple[float, float]:
-    """What a user's arrays hold, which colours and clipping need to know.
-
-    Raises:
-        PlanError: it was not said.
-    """
-    if plan.value_range is None:
-        raise PlanError(
-            "expected value_range in the plan to augment arrays that go to the model as they are, e.g. [0, 1]; "
-            "or leave augment off"
-        )
-    return plan.value_range
-
-
-def _plain_encoder(run: _Run) -> Encoder:
-    """For validation: nothing is augmented or weighed."""
-    return Encoder(run.head, scale=run.job.preprocess.scale, offset=run.job.preprocess.offset)
 
 
 __all__ = ["DivergedError", "TrainingJob", "TrainingStopped", "fit"]

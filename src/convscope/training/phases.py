@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from convscope.backend.selection import load_keras
 from convscope.models.network import Network, freeze_backbone, head_of, unfreeze_last
-from convscope.tasks.outputs import Head
-from convscope.training.compiling import compile_model
 from convscope.training.plan import Plan
 from convscope.training.schedule import curve_for, learning_rate
 
@@ -33,14 +31,17 @@ class Phase:
     rate: float
 
 
-def plan_phases(network: Network | Any, plan: Plan) -> tuple[Phase, ...]:
-    """The phases of a run; those without epochs are left out."""
+def plan_phases(network: Network | Any, plan: Plan, *, has_features: bool = True) -> tuple[Phase, ...]:
+    """The phases of a run; those without epochs are left out.
+
+    Without `has_features` a frozen backbone can't be run once for all: its outputs are whole maps.
+    """
     if not isinstance(network, Network):
         what: What = "own" if getattr(network, "compiled", False) else "all"
         return (Phase("train", what, plan.epochs, plan.learning_rate),)
     if not network.pretrained:
         return (Phase("train", "all", plan.epochs, plan.learning_rate),)
-    head: What = "head-on-features" if plan.cache_features else "head"
+    head: What = "head-on-features" if plan.cache_features and has_features else "head"
     phases = (
         Phase("head", head, plan.head_epochs, plan.learning_rate),
         Phase("fine-tune", "stages", plan.epochs if plan.unfreeze else 0, plan.fine_tune_learning_rate),
@@ -63,11 +64,6 @@ def fitted_model(network: Network | Any, phase: Phase) -> Any:
     return network.model if isinstance(network, Network) else network
 
 
-def compile_phase(model: Any, phase: Phase, *, plan: Plan, head: Head, steps: int, rate: float) -> None:
-    """Compile by the plan; a model that the user compiled stays as it is, only its optimizer is built."""
-    if phase.what == "own":
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        return
-    curve = curve_for(plan, rate, phase.epochs, steps)
-    compile_model(model, head, plan, learning_rate(curve, plan.schedule == "plateau"))
+def rate_of(plan: Plan, phase: Phase, steps: int, rate: float) -> Any:
+    """The learning rate of a phase as its optimizer takes it: a number, or the plan's schedule."""
+    return learning_rate(curve_for(plan, rate, phase.epochs, steps), plan.schedule == "plateau")

@@ -13,7 +13,8 @@ from convscope.records.augmentation import Augmentation
 from convscope.records.geometry import Preprocess
 from convscope.tasks.outputs import Head
 from convscope.training.ahead import Ahead
-from convscope.training.feed import Encoder, Feed, balanced_weights
+from convscope.training.encoding import Encoder, balanced_weights
+from convscope.training.feed import Feed
 
 pytestmark = pytest.mark.backend
 
