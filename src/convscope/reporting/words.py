@@ -29,8 +29,16 @@ METRICS = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
+    "dice": "Dice",
+    "iou": "IoU",
+    "hausdorff_95_mm": "Hausdorff distance 95 %, mm",
+    "hausdorff_95_px": "Hausdorff distance 95 %, pixels",
+    "surface_distance_mm": "Mean surface distance, mm",
+    "surface_distance_px": "Mean surface distance, pixels",
+    "missed_share": "Classes missed",
 }
-UNITS = frozenset({"mean_absolute_error", "rmse", "r2", "brier"})  # shown as numbers, not as percent
+_DISTANCES = {"hausdorff_95_mm", "hausdorff_95_px", "surface_distance_mm", "surface_distance_px"}
+UNITS = frozenset({"mean_absolute_error", "rmse", "r2", "brier", *_DISTANCES})  # shown as numbers, not as percent
 
 
 def metric_words(name: str) -> str:
