@@ -16,7 +16,7 @@ from convscope.backend.selection import load_keras
 from convscope.backend.tensors import compiled
 from convscope.errors import PlanError
 from convscope.layers.augment_colour import change_colours, rand_augment_colours
-from convscope.layers.augment_geometry import MOVED_BY, backward_map, mirror, resample
+from convscope.layers.augment_geometry import backward_map, is_moved, mirror, resample, resample_labels
 from convscope.layers.augment_texture import add_noise, blur, erase, mix
 from convscope.records.augmentation import Augmentation
 
@@ -34,6 +34,8 @@ class Augmenter:
         frame_hw: height and width of the pictures in pixels.
         channels: 3 (RGB), 1 (grey), or any number where no colour option is on.
         value_range: lowest and highest value of the pictures; results are clipped to it.
+        fill: value 0..255 of what comes in from beyond the border; None reflects the picture, which would show
+            objects that no box marks.
 
     Raises:
         PlanError: saturation or hue for pictures without three channels.
@@ -46,6 +48,7 @@ class Augmenter:
         frame_hw: tuple[int, int],
         channels: int,
         value_range: tuple[float, float] = (0.0, 255.0),
+        fill: float | None = None,
     ) -> None:
         """Check that the options fit the pictures."""
         for name in _NEED_COLOUR:
@@ -60,6 +63,7 @@ class Augmenter:
         self._shape = (*frame_hw, channels)
         self._low, self._unit = value_range[0], (value_range[1] - value_range[0]) / 255
         self._is_rescaled = value_range != (0.0, 255.0)
+        self._fill = None if fill is None else self._low + fill * self._unit
 
     def apply(self, images: Any, draws: dict[str, Any], partners: Any = None) -> Any:
         """Change a batch; a function of tensors made of keras.ops alone.
@@ -98,9 +102,15 @@ class Augmenter:
         return x
 
     def _move(self, images: Any, draws: dict[str, Any]) -> Any:
-        if "rand_augment" in draws or any(name in draws for name in MOVED_BY):
-            return resample(images, backward_map(draws, self._shape[0], self._shape[1]))
+        if is_moved(draws):
+            return resample(images, backward_map(draws, self._shape[0], self._shape[1]), fill=self._fill)
         return mirror(images, draws)
+
+    def move_labels(self, labels: Any, draws: dict[str, Any]) -> Any:
+        """Move masks (n, h, w) of integers as `apply` moves their pictures; colours and erasing leave them alone."""
+        if is_moved(draws):
+            return resample_labels(labels, backward_map(draws, self._shape[0], self._shape[1]))
+        return mirror(labels, draws)
 
     def _to_pixels(self, images: Any) -> Any:
         x = ops.cast(images, "float32")
@@ -119,3 +129,13 @@ class Augmenter:
             return step(ops.convert_to_tensor(images), tensors, other)
 
         return augment
+
+    def compiled_labels(self) -> Callable[[np.ndarray, dict[str, np.ndarray] | None], Any]:
+        """Return `move_labels` compiled for the running back end: NumPy arrays in, a tensor on the device out."""
+        step = compiled(self.move_labels)
+
+        def move(labels: np.ndarray, draws: dict[str, np.ndarray] | None) -> Any:
+            tensors = {name: ops.convert_to_tensor(value) for name, value in (draws or {}).items()}
+            return step(ops.convert_to_tensor(labels), tensors)
+
+        return move

@@ -95,11 +95,16 @@ def _rand_augment(number: Any, strength: Any, height: int, width: int) -> Affine
     )
 
 
+def is_moved(draws: dict[str, Any]) -> bool:
+    """Whether these draws need a resample; flips alone only mirror."""
+    return "rand_augment" in draws or any(name in draws for name in MOVED_BY)
+
+
 def mirror(images: Any, draws: dict[str, Any]) -> Any:
-    """Mirror pictures by copying alone: (n, h, w, c) of any dtype."""
+    """Mirror pictures (n, h, w, c) or masks (n, h, w) of any dtype by copying alone."""
     for name, axis in (("flip_vertical", 1), ("flip_horizontal", 2)):
         if name in draws:
-            chosen = ops.reshape(draws[name], (-1, 1, 1, 1)) > 0.5
+            chosen = ops.reshape(draws[name], (-1, *([1] * (len(images.shape) - 1)))) > 0.5
             images = ops.where(chosen, ops.flip(images, axis=axis), images)
     return images
 
@@ -117,22 +122,46 @@ def _neighbours(place: Any, size: int) -> tuple[Any, Any, Any]:
     return first, second, place - low
 
 
-def resample(images: Any, m: Affine) -> Any:
-    """Read each result pixel at its place in the picture, bilinearly; beyond the border the picture is reflected.
+def _places(m: Affine, n: int, height: int, width: int) -> tuple[Any, Any]:
+    """Where each result pixel comes from, (n, h, w) rows and columns in pixels; whole numbers are pixel centres."""
+    y = ops.reshape(ops.arange(height, dtype="float32") + (0.5 - height / 2), (1, height, 1))
+    x = ops.reshape(ops.arange(width, dtype="float32") + (0.5 - width / 2), (1, 1, width))
+    yy, yx, xy, xx, y0, x0 = (ops.reshape(v * ops.ones((n,), "float32"), (-1, 1, 1)) for v in m)
+    return yy * y + yx * x + (y0 + (height / 2 - 0.5)), xy * y + xx * x + (x0 + (width / 2 - 0.5))
+
+
+def resample_labels(labels: Any, m: Affine) -> Any:
+    """Move masks as `resample` moves pictures: each result pixel takes the label at its nearest place.
+
+    Args:
+        labels: (n, h, w) integers.
+        m: backward map, as for the pictures.
+
+    Returns:
+        (n, h, w) of the same dtype; beyond the border reflected, like the pictures.
+    """
+    n, height, width = ops.shape(labels)
+    y_in, x_in = _places(m, n, height, width)
+    row = ops.cast(ops.clip(ops.round(_reflect(y_in, height)), 0, height - 1), "int32")
+    column = ops.cast(ops.clip(ops.round(_reflect(x_in, width)), 0, width - 1), "int32")
+    start = ops.reshape(ops.arange(n, dtype="int32") * (height * width), (-1, 1, 1))
+    return ops.take(ops.reshape(labels, (-1,)), start + row * width + column, axis=0)
+
+
+def resample(images: Any, m: Affine, *, fill: float | None = None) -> Any:
+    """Read each result pixel at its place in the picture, bilinearly.
 
     Args:
         images: (n, h, w, c) of any dtype.
         m: backward map; its fields are tensors (n,) or numbers.
+        fill: value of what lies beyond the border; None reflects the picture there.
 
     Returns:
         (n, h, w, c) float32.
     """
     n, height, width, channels = ops.shape(images)
-    y = ops.reshape(ops.arange(height, dtype="float32") + (0.5 - height / 2), (1, height, 1))
-    x = ops.reshape(ops.arange(width, dtype="float32") + (0.5 - width / 2), (1, 1, width))
-    yy, yx, xy, xx, y0, x0 = (ops.reshape(v * ops.ones((n,), "float32"), (-1, 1, 1)) for v in m)
-    y_in = _reflect(yy * y + yx * x + (y0 + (height / 2 - 0.5)), height)
-    x_in = _reflect(xy * y + xx * x + (x0 + (width / 2 - 0.5)), width)
+    y_from, x_from = _places(m, n, height, width)
+    y_in, x_in = _reflect(y_from, height), _reflect(x_from, width)
     top, bottom, down = _neighbours(y_in, height)
     left, right, across = _neighbours(x_in, width)
     pixels = ops.reshape(images, (-1, channels))
@@ -144,4 +173,9 @@ def resample(images: Any, m: Affine) -> Any:
     down, across = ops.expand_dims(down, -1), ops.expand_dims(across, -1)
     upper = read(top, left) * (1 - across) + read(top, right) * across
     lower = read(bottom, left) * (1 - across) + read(bottom, right) * across
-    return upper * (1 - down) + lower * down
+    moved = upper * (1 - down) + lower * down
+    if fill is None:
+        return moved
+    is_row = ops.logical_and(y_from > -0.5, y_from < height - 0.5)
+    is_inside = ops.logical_and(is_row, ops.logical_and(x_from > -0.5, x_from < width - 0.5))
+    return ops.where(ops.expand_dims(is_inside, -1), moved, fill)

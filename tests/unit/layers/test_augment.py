@@ -295,3 +295,32 @@ def test_wrong_shape_and_missing_partner_are_refused() -> None:
         augmenter.apply(np.zeros((1, 8, 8, 3), np.uint8), {"mix_keep": np.ones(1, np.float32)})
     with pytest.raises(PlanError, match="value range"):
         Augmenter(Augmentation(), frame_hw=(8, 8), channels=3, value_range=(1.0, 1.0))
+
+
+def test_masks_move_with_their_pictures() -> None:
+    """A picture that shows its own labels, moved, still shows the moved labels (away from edges, where it blends)."""
+    labels = (smooth_pictures(6, 1)[..., 0] > 128).astype(np.uint8)
+    options = Augmentation(rotate_deg=30, scale=0.3, shift=0.2, flip_horizontal=True, crop=0.7)
+    draws = draw(options, seed=4, epoch=0, indices=np.arange(6))
+    augmenter = Augmenter(options, frame_hw=(H, W), channels=1)
+    moved = to_numpy(augmenter.compiled_labels()(labels, draws))
+    shown = augmented(255 * labels[..., None], options, draws)[..., 0]
+    sure = (shown < 2) | (shown > 253)
+    assert sure.mean() > 0.5 and 0.2 < moved.mean() < 0.8
+    assert np.array_equal(moved[sure] * 255, np.round(shown[sure] / 255) * 255)
+
+
+def test_flipped_masks_are_exact() -> None:
+    labels = np.arange(2 * 4 * 5).reshape(2, 4, 5).astype(np.uint8)
+    augmenter = Augmenter(Augmentation(flip_horizontal=True), frame_hw=(4, 5), channels=3)
+    moved = to_numpy(augmenter.compiled_labels()(labels, {"flip_horizontal": np.float32([0, 1])}))
+    assert np.array_equal(moved, [labels[0], labels[1][:, ::-1]])
+
+
+def test_what_comes_from_beyond_the_border_is_filled() -> None:
+    x = np.full((1, 8, 10, 3), 200, np.uint8)
+    draws = {"shift": np.float32([[0.25, 0.0]])}
+    augmenter = Augmenter(Augmentation(shift=0.5), frame_hw=(8, 10), channels=3, fill=114.0)
+    out = to_numpy(augmenter.compiled()(x, draws))
+    assert np.array_equal(out[0, :2], np.full((2, 10, 3), 114, np.float32))
+    assert np.array_equal(out[0, 2:], np.full((6, 10, 3), 200, np.float32))

@@ -1,0 +1,74 @@
+"""Where a picture comes to lie in the network's frame, known from its size alone; masks go there by the same map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convscope.errors import DataError
+from convscope.records.geometry import Letterbox, Preprocess
+from convscope.records.masks import VOID
+
+
+def place_of(picture_hw: tuple[int, int], preprocess: Preprocess) -> Letterbox:
+    """The map that `fit_picture` would use for a whole picture of this size, without reading it.
+
+    Args:
+        picture_hw: height and width in pixels after EXIF orientation.
+        preprocess: the frame and how to fill it.
+    """
+    high, wide = picture_hw
+    if preprocess.fit in ("native", "as-is") or preprocess.height is None or preprocess.width is None:
+        return Letterbox(picture_hw, picture_hw, (1.0, 1.0), (0.0, 0.0))
+    frame = (preprocess.height, preprocess.width)
+    if preprocess.fit == "stretch":
+        return Letterbox(picture_hw, frame, (frame[0] / high, frame[1] / wide), (0.0, 0.0))
+    if preprocess.fit == "crop":
+        scale = max(frame[0] / high, frame[1] / wide)
+        top, left = (high - frame[0] / scale) / 2, (wide - frame[1] / scale) / 2
+        return Letterbox(picture_hw, frame, (scale, scale), (-top * scale, -left * scale))
+    scale = min(frame[0] / high, frame[1] / wide)
+    inner = (min(frame[0], max(1, round(high * scale))), min(frame[1], max(1, round(wide * scale))))
+    shift = (float((frame[0] - inner[0]) // 2), float((frame[1] - inner[1]) // 2))
+    return Letterbox(picture_hw, frame, (inner[0] / high, inner[1] / wide), shift)
+
+
+def mask_in_frame(mask: np.ndarray, place: Letterbox) -> np.ndarray:
+    """Bring a mask into the network's frame: each frame pixel takes the class at its own centre.
+
+    Args:
+        mask: (height, width) integers, of the whole picture.
+        place: from `place_of`.
+
+    Returns:
+        (frame height, frame width) of the same dtype; VOID where there is no picture.
+
+    Raises:
+        DataError: a mask of another size than its picture.
+    """
+    if mask.shape != place.picture_hw:
+        raise DataError(f"expected a mask of {place.picture_hw} pixels as its picture, got {mask.shape}")
+    indices = []
+    for axis in (0, 1):
+        centres = (np.arange(place.network_hw[axis]) + 0.5 - place.shift_yx[axis]) / place.scale_yx[axis]
+        indices.append(np.floor(centres).astype(np.int64))
+    rows, columns = indices
+    inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))
+    taken = mask[np.clip(rows, 0, mask.shape[0] - 1)][:, np.clip(columns, 0, mask.shape[1] - 1)]
+    return np.where(inside, taken, VOID).astype(mask.dtype)
+
+
+def mask_in_picture(mask: np.ndarray, place: Letterbox) -> np.ndarray:
+    """Bring a mask from the network's frame back to the picture: each pixel takes the class at its own place.
+
+    Args:
+        mask: (frame height, frame width) integers.
+        place: as it went there. What a crop left out takes the class of the nearest pixel.
+
+    Returns:
+        (height, width) of the picture, same dtype.
+    """
+    indices = []
+    for axis in (0, 1):
+        places = (np.arange(place.picture_hw[axis]) + 0.5) * place.scale_yx[axis] + place.shift_yx[axis]
+        indices.append(np.clip(np.floor(places).astype(np.int64), 0, place.network_hw[axis] - 1))
+    return mask[indices[0]][:, indices[1]]
