@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from convscope.data.arrays import PixelRange, read_arrays
+from convscope.data.box_kinds import box_kinds, has_class_folders, read_boxes
+from convscope.data.boxes_table import has_box_columns, is_ambiguous, read_boxes_table
+from convscope.data.coco import read_coco
 from convscope.data.columns import Columns
 from convscope.data.folder import Layout, read_folder
 from convscope.data.foreign import DEFAULT_BUDGET_BYTES, foreign_kind, read_foreign
@@ -17,10 +20,14 @@ from convscope.data.formats import has_picture_suffix
 from convscope.data.loose import read_pictures
 from convscope.data.naming import shown
 from convscope.data.table import read_table
+from convscope.data.table_text import read_table_text
+from convscope.data.walking import existing_folder
+from convscope.data.yolo import read_yolo
 from convscope.errors import DataError, DataNotFoundError
 from convscope.records.samples import Samples, Task
 
 _TABLES = (".csv", ".tsv", ".txt", ".tab")
+_JSON, _YAML = (".json",), (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Reading:
         root: tables: the folder that paths are relative to; the table's own by default.
         classes: arrays and other libraries' data sets: class names in index order.
         pixels: the same: the values of black and white, (0, 1) for instance; None takes arrays as they are.
+        labels: YOLO data: the folder of label files below the data folder, where there are several.
         budget_bytes: other libraries' data sets: memory for those that can't be read by index.
     """
 
@@ -41,6 +49,7 @@ class Reading:
     root: str | Path | None = None
     classes: Sequence[str] | None = None
     pixels: PixelRange | None = None
+    labels: str | None = None
     budget_bytes: int = DEFAULT_BUDGET_BYTES
 
 
@@ -48,8 +57,8 @@ def read_data(data: Any, *, task: Task | None = None, reading: Reading | None = 
     """Read data for training, evaluation or a scan; no picture file is opened.
 
     Args:
-        data: a folder, a table file (.csv, .tsv, .txt), (x, y) arrays, a tf.data.Dataset, a keras.utils.PyDataset, a
-            grain or torch data set, or Samples (returned as they are).
+        data: a folder, a table file (.csv, .tsv, .txt), a COCO .json, a YOLO data.yaml, (x, y) arrays, a
+            tf.data.Dataset, a keras.utils.PyDataset, a grain or torch data set, or Samples (returned as they are).
         task: what the truths mean, where that can't be told; see the readers.
         reading: further options, see `Reading`.
 
@@ -79,15 +88,43 @@ def read_data(data: Any, *, task: Task | None = None, reading: Reading | None = 
 def _from_path(path: Path, task: Task | None, how: Reading) -> Samples:
     where = shown(str(path))
     if path.is_dir():
-        if task not in (None, "classify"):
-            raise DataError(
-                f"{where}: a folder of class folders is for task classify, got {task}; give a table instead"
-            )
-        return read_folder(path, layout=how.layout)
+        return _from_folder(path, task, how)
     if not path.exists():
         raise DataNotFoundError(f"{where}: expected a folder or a table, found nothing there; check the path")
     if path.suffix.lower() in _TABLES:
-        return read_table(path, columns=how.columns, task=task, root=how.root)
+        return _from_table(path, task, how)
+    if path.suffix.lower() in (*_JSON, *_YAML):
+        if task not in (None, "detect"):
+            raise DataError(f"{where}: a {path.suffix} file with boxes is for task detect, got {task}")
+        return read_coco(path, root=how.root) if path.suffix.lower() in _JSON else read_yolo(path, labels=how.labels)
     if has_picture_suffix(path.name):
         raise DataError(f"{where}: expected a folder or a table, got one picture; give the folder that holds its class")
     raise DataError(f"{where}: expected a folder or a table ({', '.join(_TABLES)}), got a {path.suffix or 'file'}")
+
+
+def _from_folder(path: Path, task: Task | None, how: Reading) -> Samples:
+    """Class folders, or pictures with boxes; where both fit the task has to be named."""
+    where = shown(str(path))
+    kinds = box_kinds(existing_folder(path)) if task in (None, "detect") else ()
+    if task is None and kinds and has_class_folders(path):
+        raise DataError(f"{where}: found class folders and boxes ({', '.join(kinds)}); say --task classify or detect")
+    if task == "detect" or kinds:
+        return read_boxes(path, kinds=kinds, labels=how.labels)
+    if task not in (None, "classify"):
+        raise DataError(f"{where}: a folder of class folders is for task classify, got {task}; give a table instead")
+    return read_folder(path, layout=how.layout)
+
+
+def _from_table(path: Path, task: Task | None, how: Reading) -> Samples:
+    """A table of labels, or of boxes; where both fit the task has to be named."""
+    if task not in (None, "detect"):
+        return read_table(path, columns=how.columns, task=task, root=how.root)
+    table = read_table_text(path)
+    if task is None and not has_box_columns(table.headings):
+        return read_table(path, columns=how.columns, task=task, root=how.root)
+    if task is None and is_ambiguous(table):
+        raise DataError(
+            f"{table.where}: found one box and one label for each picture; "
+            "say --task detect to find boxes, or --task classify to name whole pictures"
+        )
+    return read_boxes_table(path, columns=how.columns, root=how.root, table=table)

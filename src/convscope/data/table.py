@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from convscope.data.columns import Columns, Places, find_columns
 from convscope.data.files_source import FilesSource
 from convscope.data.folder import PARTS
+from convscope.data.inside import Listing, relative_key
 from convscope.data.naming import shown
 from convscope.data.table_text import Table, read_table_text
 from convscope.data.table_truth import read_column_truth
 from convscope.errors import DataError
 from convscope.records.samples import Samples, SetAside, Task
 from convscope.registry import nearest
-
-_WINDOWS_DEVICES = frozenset({"con", "prn", "aux", "nul"})
 
 
 def read_table(
@@ -40,7 +37,7 @@ def read_table(
     table = read_table_text(Path(path))
     places = find_columns(table.where, table.headings, columns, path_place=table.path_place)
     folder = Path(root) if root is not None else Path(path).parent
-    keys = [_key(table, row[places.path], line) for row, line in zip(table.rows, table.lines)]
+    keys = [relative_key(row[places.path], f"{table.where}:{line}") for row, line in zip(table.rows, table.lines)]
     kept, set_aside = _present(table, keys, folder, places)
     rows = [table.rows[i] for i in kept]
     kept_table = Table(table.where, table.headings, rows, [table.lines[i] for i in kept])
@@ -70,34 +67,9 @@ def _said(table: Table, places: Places) -> str:
     return ", ".join(words)
 
 
-def _key(table: Table, cell: str, line: int) -> str:
-    """The cell as a path below the folder, with forward slashes.
-
-    Raises:
-        DataError: empty, absolute, an address, a device name, or leading out of the folder.
-    """
-    where = f"{table.where}:{line}"
-    if not cell:
-        raise DataError(f"{where}: expected a picture path, found an empty cell")
-    if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+:", cell):
-        raise DataError(f"{where}: expected a path, found an address {shown(cell)!r}; nothing is downloaded")
-    windows = PureWindowsPath(cell)
-    if windows.drive or windows.root or cell.startswith("~"):
-        raise DataError(
-            f"{where}: expected a path relative to the pictures' folder, found {shown(cell)!r}; "
-            "write it relative and give the folder as root"
-        )
-    parts = [p for p in (windows.parts if "\\" in cell and os.sep == "\\" else PurePosixPath(cell).parts) if p != "."]
-    if ".." in windows.parts or ".." in parts or not parts:
-        raise DataError(f"{where}: {shown(cell)!r} leads out of the pictures' folder; refused")
-    if any(p.split(".")[0].lower() in _WINDOWS_DEVICES for p in windows.parts):
-        raise DataError(f"{where}: {shown(cell)!r} is a device name on Windows; rename the file")
-    return "/".join(parts)
-
-
 def _present(table: Table, keys: list[str], folder: Path, places: Places) -> tuple[list[int], list[SetAside]]:
     """Rows whose picture is there; the others, and rows listed twice, are set aside by name."""
-    listing = _Listing(folder)
+    listing = Listing(folder)
     first: dict[str, int] = {}
     kept, set_aside = [], []
     for i, key in enumerate(keys):
@@ -121,44 +93,6 @@ def _present(table: Table, keys: list[str], folder: Path, places: Places) -> tup
             "give their folder as root"
         )
     return kept, set_aside
-
-
-class _Listing:
-    """Which names lie in which folder, each folder read once: 100,000 rows cost no 100,000 questions to the disk."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._real_root = os.path.realpath(root)
-        self._folders: dict[str, dict[str, bool] | None] = {}
-
-    def why_refused(self, key: str) -> str:
-        """Why the file is not used, or "" if it is."""
-        parent, _, name = key.rpartition("/")
-        if parent not in self._folders:
-            self._folders[parent] = self._read(parent)
-        names = self._folders[parent]
-        if names is None:
-            return "its folder is not there, can't be read, or lies outside by a link"
-        if name not in names:
-            return "not there"
-        if names[name] and not self._is_inside(os.path.join(self._root, key)):
-            return "a link out of the data folder"
-        return ""
-
-    def _read(self, parent: str) -> dict[str, bool] | None:
-        """Name -> is it a link; None for a folder that is absent or outside."""
-        folder = os.path.join(self._root, parent)
-        if not self._is_inside(folder):
-            return None
-        try:
-            with os.scandir(folder) as entries:
-                return {e.name: e.is_symlink() for e in entries}
-        except OSError:
-            return None
-
-    def _is_inside(self, path: str) -> bool:
-        real = os.path.realpath(path)
-        return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)
 
 
 def _splits(table: Table, places: Places) -> tuple[str, ...] | None:

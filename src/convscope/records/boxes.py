@@ -22,6 +22,8 @@ class Boxes:
         picture_hw: height and width of the picture in pixels.
         crowd: (k,) bool, a COCO group that counts neither for nor against; None for none.
         polygons: for each box its outlines, each (n, 2) float32 of x, y; kept for segmentation; None for none.
+        areas: (k,) float64 square pixels of what the box holds, where a file says so (COCO: of the outline), by which
+            small, medium and large are told; None: the boxes' own areas.
     """
 
     xyxy: np.ndarray
@@ -29,13 +31,14 @@ class Boxes:
     picture_hw: tuple[int, int]
     crowd: np.ndarray | None = None
     polygons: Polygons | None = None
+    areas: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check that every column has one entry per box."""
         k = len(self.labels)
         if self.xyxy.shape != (k, 4):
             raise DataError(f"expected boxes of shape ({k}, 4), got {self.xyxy.shape}")
-        for name in ("crowd", "polygons"):
+        for name in ("crowd", "polygons", "areas"):
             column = getattr(self, name)
             if column is not None and len(column) != k:
                 raise DataError(f"expected one {name} for each of {k} boxes, got {len(column)}")
