@@ -25,6 +25,10 @@ _LAZY = {
     "list_models": "convscope.actions.catalogue:list_models",
     "doctor": "convscope.actions.doctor:examine",
     "explain": "convscope.actions.explain:explain",
+    "judge": "convscope.actions.judge:judge",
+    "survey": "convscope.actions.survey:survey",
+    "visualise": "convscope.actions.visualise:visualise",
+    "dream": "convscope.actions.visualise:dream",
     # records that people make or get
     "Plan": "convscope.training.plan:Plan",
     "Augmentation": "convscope.records.augmentation:Augmentation",
@@ -42,7 +46,8 @@ _LAZY = {
 __all__ = [
     "__version__",
     # what a person can ask for
-    "scan", "train", "cross_validate", "resume", "open", "open_run", "explain", "list_models", "doctor",
+    "scan", "train", "cross_validate", "resume", "open", "open_run", "explain", "judge", "survey", "visualise",
+    "dream", "list_models", "doctor",
     # records that people make or get
     "Plan", "Augmentation", "Preprocess", "Run",
     # looking inside
@@ -58,12 +63,15 @@ if TYPE_CHECKING:
     from convscope.actions.doctor import examine as doctor
     from convscope.actions.explain import explain
     from convscope.actions.folds import cross_validate
+    from convscope.actions.judge import judge
     from convscope.actions.look import Scope
     from convscope.actions.opening import open_any as open
     from convscope.actions.resume import resume_run as resume
     from convscope.actions.run import Run, open_run
     from convscope.actions.scan import scan
+    from convscope.actions.survey import survey
     from convscope.actions.train import train
+    from convscope.actions.visualise import dream, visualise
     from convscope.backend.selection import set_backend
     from convscope.errors import ConvscopeError
     from convscope.records.augmentation import Augmentation

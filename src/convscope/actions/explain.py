@@ -6,26 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from convscope.actions.opening import open_any
-from convscope.actions.run_folder import RunFolder
-from convscope.backend.selection import backend_name, load_keras
-from convscope.data.loose import read_pictures
-from convscope.errors import DataError, PlanError
+from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
+from convscope.errors import PlanError
 from convscope.explaining import engine
-from convscope.explaining.asked import channels_come_first
-from convscope.explaining.engine import Limits, Wish, picture_part
+from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.layers import saved_layer
-from convscope.explaining.shown import Explanation, for_the_eye, shown
+from convscope.explaining.shown import Explanation, shown
 from convscope.files.atomic import write_text
-from convscope.records.card import Opened
 from convscope.records.progress import Progress, silent
-from convscope.records.provenance import Provenance
 from convscope.records.report import Report
 from convscope.reporting.looking import attribution_section
 from convscope.reporting.render import render_report
-from convscope.scope.pictures import Pictures, network_pictures
 from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike
 
@@ -74,9 +65,9 @@ def explain(
     Example:
         >>> convscope.explain("last", "photo.jpg", method="layer-cam").save("explained")  # doctest: +SKIP
     """
-    opened = _opened(model)
+    opened = opened_model(model)
     probe = opened if isinstance(opened, Probe) else Probe(opened)
-    given = _pictures(opened, images, preprocess, labels)
+    given = given_pictures(opened, images, preprocess, labels)
     wish = Wish(layer=layer, signed=signed, options=options or {}, seed=seed, saved_layer=saved_layer(opened))
     found = engine.explain(
         probe,
@@ -86,10 +77,10 @@ def explain(
         wish=wish,
         limits=limits,
         labels=given.labels,
-        provenance=_provenance(opened, probe, seed),
+        provenance=provenance_of(opened, probe, seed),
         progress=progress,
     )
-    return shown(found, _eye(opened, probe, given.arrays), given.letterboxes)
+    return shown(found, for_people(opened, probe, given.arrays), given.letterboxes)
 
 
 def explain_files(
@@ -129,10 +120,10 @@ def explain_files(
     for option in options or {}:
         if not any(option in how.options for how in known.values()):
             next(iter(known.values())).checked({option: None})
-    opened = _opened(model)
+    opened = opened_model(model)
     probe = Probe(opened)
-    given = _pictures(opened, list(files), None, ())
-    aim = _target(target, probe)
+    given = given_pictures(opened, list(files), None, ())
+    aim = aim_of(target, probe)
     found = []
     for name, how in known.items():
         wish = Wish(
@@ -142,8 +133,8 @@ def explain_files(
             saved_layer=saved_layer(opened),
         )
         one = engine.explain(probe, given.arrays, name, aim, wish=wish, labels=given.labels,
-                             provenance=_provenance(opened, probe, seed), progress=progress)  # fmt: skip
-        found.append(shown(one, _eye(opened, probe, given.arrays), given.letterboxes))
+                             provenance=provenance_of(opened, probe, seed), progress=progress)  # fmt: skip
+        found.append(shown(one, for_people(opened, probe, given.arrays), given.letterboxes))
         found[-1].save(out)
     page = out / "explained.html"
     write_text(page, render_report(_report(found)))
@@ -170,51 +161,6 @@ def _first(one: Explanation, most: int) -> Explanation:
     return replace(one, heat=one.heat[:most], targets=one.targets[:most], scores=one.scores[:most],
                    labels=one.labels[:most], pictures=one.pictures[:most],
                    letterboxes=one.letterboxes[:most])  # fmt: skip
-
-
-def _opened(model: Any) -> Any:
-    if isinstance(model, str | Path):
-        return open_any(model)
-    if isinstance(model, RunFolder):
-        return model.opened
-    return getattr(model, "probe", model)
-
-
-def _pictures(opened: Any, images: Any, preprocess: Any, labels: Sequence[str]) -> Pictures:
-    card = opened.card if isinstance(opened, Opened) else None
-    if isinstance(images, str | Path) or (
-        isinstance(images, list | tuple) and images and all(isinstance(i, str | Path) for i in images)
-    ):
-        samples = read_pictures(images)
-        images = list(samples.pictures.keys)
-        if not images:
-            raise DataError("expected at least one picture to explain, found none")
-    return network_pictures(images, preprocess or (card.preprocess if card else None), labels)
-
-
-def _target(target: str | int | None, probe: Probe) -> str | int | None:
-    if target is None or target == "predicted":
-        return None
-    if isinstance(target, str) and target not in probe.classes and target.lstrip("-").isdigit():
-        return int(target)
-    return target
-
-
-def _eye(opened: Any, probe: Probe, arrays: Any) -> np.ndarray:
-    flat = load_keras().tree.flatten(arrays)
-    part = picture_part(arrays, None)
-    values = np.asarray(flat[part], np.float32)
-    values = np.moveaxis(values, 1, -1) if channels_come_first(probe, arrays, part) else values
-    card = opened.card if isinstance(opened, Opened) else None
-    if card is None:
-        return for_the_eye(values)
-    return for_the_eye(values, card.preprocess.scale, card.preprocess.offset)
-
-
-def _provenance(opened: Any, probe: Probe, seed: int) -> Provenance:
-    card = opened.card if isinstance(opened, Opened) else None
-    known = card.provenance if card else Provenance(model=str(probe.model.name))
-    return Provenance(**{**vars(known), "seed": seed, "backend": known.backend or backend_name()})
 
 
 def option_value(text: str) -> tuple[str, int | float | bool | str]:

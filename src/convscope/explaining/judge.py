@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,81 +14,15 @@ from convscope.explaining.asked import Asked
 from convscope.explaining.engine import Limits, Wish, batch_size, explain, picture_part
 from convscope.explaining.faithful import area, confidence_change, curves, inside, road
 from convscope.explaining.frames import resize_stack
-from convscope.explaining.sanity import Sanity, randomisation
+from convscope.explaining.sanity import label_check, randomisation
 from convscope.records.attribution import Attribution
+from convscope.records.judgement import MEASURES, RANDOM, RANKED_BY, Judgement, Measured, Sanity
 from convscope.records.progress import Progress, silent
 from convscope.scope.batches import checked_inputs
 from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike, as_target
 
-RANDOM = "random map"
-# name -> (larger is better, what it says)
-MEASURES: dict[str, tuple[bool, str]] = {
-    "insertion": (True, "mean score while the warmest pixels are shown first over a blurred picture"),
-    "deletion": (False, "mean score while the warmest pixels are blacked out first"),
-    "road": (True, "score lost by removing warm pixels rather than cold ones, filled in smoothly"),
-    "confidence drop": (False, "share of the score that is lost when only warm places show"),
-    "confidence gain": (True, "share of pictures whose score rises when only warm places show"),
-    "energy inside": (True, "share of the heat inside the mask or box"),
-    "pointing game": (True, "share of pictures whose warmest place lies inside the mask or box"),
-    "sensitivity": (False, "largest change of the heat under small noise on the picture, relative to the heat"),
-}
-RANKED_BY = ("insertion", "deletion", "road", "energy inside", "pointing game")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A mean over pictures with a 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, eq=False)
-class Judgement:
-    """What the judge found.
-
-    Attributes:
-        methods: best first; a random map is always among them.
-        measures: names, in the order of MEASURES.
-        table: method -> measure -> Measured.
-        per_picture: method -> measure -> (n,).
-        sanity: method -> its randomisation check, where it was asked for.
-        alike: (methods, methods) mean rank correlation, in the order of `methods`.
-        words: plain sentences.
-    """
-
-    methods: tuple[str, ...]
-    measures: tuple[str, ...]
-    table: dict[str, dict[str, Measured]]
-    per_picture: dict[str, dict[str, np.ndarray]]
-    sanity: dict[str, Sanity] = field(default_factory=dict)
-    alike: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    words: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON form."""
-        return {
-            "methods": list(self.methods),
-            "measures": {m: MEASURES[m][1] for m in self.measures},
-            "table": {k: {m: vars(v) for m, v in row.items()} for k, row in self.table.items()},
-            "sanity": {k: vars(v) for k, v in self.sanity.items()},
-            "agreement": self.alike.tolist(),
-            "words": list(self.words),
-        }
-
-    def __str__(self) -> str:
-        """The table as text, then the words."""
-        head = ["", *self.measures]
-        rows = [[m, *(_cell(self.table[m].get(k)) for k in self.measures)] for m in self.methods]
-        widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in [head, *rows]]
-        return "\n".join([*lines, "", *self.words])
-
-
-def _cell(found: Measured | None) -> str:
-    return "" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+__all__ = ["MEASURES", "RANDOM", "Judgement", "Measured", "judge", "sensitivity"]
 
 
 def judge(
@@ -99,6 +33,7 @@ def judge(
     *,
     masks: np.ndarray | None = None,
     sanity: bool = True,
+    shuffled: Any = None,
     wishes: Mapping[str, Wish] | None = None,
     limits: Limits | None = None,
     seed: int = 0,
@@ -113,6 +48,8 @@ def judge(
         target: as in `explain`; scores are read as probabilities where the head gives them.
         masks: (n, height, width) bool in the network frame, True on the object; see `faithful.boxes_as_masks`.
         sanity: whether to run the randomisation check and the sensitivity of registered methods as well.
+        shuffled: a second model of the same inputs and outputs that was trained on shuffled labels (see
+            `sanity.learned_shuffled_labels`); the check of labels compares the heat of both.
         wishes: name -> Wish for methods that are run.
         limits: of memory and batch.
         seed: of the random map, the bootstrap and the random weights.
@@ -134,19 +71,27 @@ def judge(
         }
     asked = _question(probe, given, target, limits, seed, progress)
     heats = _checked(heats, asked, masks) | {RANDOM: _random_maps(asked)}
-    found = {name: _measured(asked, heat, masks) for name, heat in heats.items()}
-    checks: dict[str, Sanity] = {}
-    for name in runnable if sanity else ():
+    measured = {name: _measured(asked, heat, masks) for name, heat in heats.items()}
+    found, lines = {k: v[0] for k, v in measured.items()}, {k: v[1] for k, v in measured.items()}
+    checks, relabelled = {}, {}
+    for name in runnable:
         wish = wishes.get(name)
-        found[name]["sensitivity"] = sensitivity(probe, images, name, heats[name], target, wish=wish, limits=limits)
-        checks[name] = randomisation(
-            probe.model, images, name, target, wish=wish, seed=seed, limits=limits, progress=progress
-        )
+        if sanity:
+            found[name]["sensitivity"] = sensitivity(probe, images, name, heats[name], target, wish=wish, limits=limits)
+            checks[name] = randomisation(
+                probe, images, name, target, wish=wish, seed=seed, limits=limits, progress=progress
+            )
+        if shuffled is not None:
+            relabelled[name] = label_check(probe, shuffled, images, name, target, wish=wish, limits=limits)
     order = _ranked(found)
     table = {n: {m: _interval(v, seed) for m, v in found[n].items()} for n in order}
     measures = tuple(m for m in MEASURES if any(m in row for row in table.values()))
-    alike = agreement({n: heats[n] for n in order})
-    return Judgement(order, measures, table, found, checks, alike, _words(order, table, checks))
+    return Judgement(
+        order, measures, table, found,
+        sanity=checks, labels=relabelled, curves=lines, heats={n: heats[n] for n in order},
+        alike=agreement({n: heats[n] for n in order}),
+        words=_words(order, table, [*checks.values(), *relabelled.values()]),
+    )  # fmt: skip
 
 
 def sensitivity(
@@ -207,7 +152,10 @@ def _random_maps(asked: Asked) -> np.ndarray:
     return resize_stack(rng.random((asked.n, 7, 7), np.float32), *asked.pictures.shape[1:3])
 
 
-def _measured(asked: Asked, heat: np.ndarray, masks: np.ndarray | None) -> dict[str, np.ndarray]:
+def _measured(
+    asked: Asked, heat: np.ndarray, masks: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Measures per picture, and the two mean curves."""
     deleted, inserted = curves(asked, heat)
     drop, rises = confidence_change(asked, heat)
     found = {
@@ -220,7 +168,7 @@ def _measured(asked: Asked, heat: np.ndarray, masks: np.ndarray | None) -> dict[
     if masks is not None:
         energy, hit = inside(heat, masks)
         found |= {"energy inside": energy, "pointing game": hit.astype(float)}
-    return found
+    return found, {"insertion": inserted.mean(axis=0), "deletion": deleted.mean(axis=0)}
 
 
 def _ranked(found: dict[str, dict[str, np.ndarray]]) -> tuple[str, ...]:
@@ -241,7 +189,7 @@ def _interval(values: np.ndarray, seed: int) -> Measured:
     return Measured(float(values.mean()), *(float(q) for q in np.quantile(draws, (0.025, 0.975))))
 
 
-def _words(order: tuple[str, ...], table: dict[str, dict[str, Measured]], checks: dict[str, Sanity]) -> tuple[str, ...]:
+def _words(order: tuple[str, ...], table: dict[str, dict[str, Measured]], checks: Sequence[Sanity]) -> tuple[str, ...]:
     said = [f"Best on these pictures: {order[0]}." if order[0] != RANDOM else "No method beats a random map here."]
     below = order[order.index(RANDOM) + 1 :]
     if below and order[0] != RANDOM:
@@ -257,4 +205,4 @@ def _words(order: tuple[str, ...], table: dict[str, dict[str, Measured]], checks
             if gains
             else f"{name} can't be told from chance by its intervals; take more pictures."
         )
-    return (*said, *(check.words() for check in checks.values()))
+    return (*said, *(check.words() for check in checks))

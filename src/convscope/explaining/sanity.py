@@ -1,11 +1,10 @@
-"""Does an explanation depend on what the network learned? Weights are drawn anew, layer by layer from the top.
+"""Does an explanation depend on what the network learned? Weights are drawn anew, or labels were shuffled.
 
 A method whose heat stays the same when the network's weights are random shows the picture, not the network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,38 +14,12 @@ from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError
 from convscope.explaining.agreement import rank_correlation
 from convscope.explaining.engine import Limits, Wish, explain
+from convscope.records.attribution import Attribution
+from convscope.records.judgement import ALIKE, Sanity
 from convscope.records.progress import Progress, silent
 from convscope.scope.paths import operations_by_path
+from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike
-
-# Heat of a method that looks at the weights should have little in common with heat of random weights.
-ALIKE = 0.5
-
-
-@dataclass(frozen=True)
-class Sanity:
-    """The cascading randomisation check of one method.
-
-    Attributes:
-        layers: names of the layers drawn anew, from the top; each step keeps the earlier ones random too.
-        likeness: mean rank correlation of the heat's size with the original heat after each step, -1..1.
-        passed: whether the last likeness is below `ALIKE`.
-    """
-
-    method: str
-    layers: tuple[str, ...]
-    likeness: tuple[float, ...]
-    passed: bool
-
-    def words(self) -> str:
-        """One plain sentence."""
-        last = f"{self.likeness[-1]:.2f}"
-        if self.passed:
-            return f"{self.method} changes when the weights are drawn anew (likeness {last}): it looks at the network."
-        return (
-            f"{self.method} fails its sanity check on this model: with random weights its heat stays alike ({last}); "
-            "it shows the picture, not what the network learned."
-        )
 
 
 def randomisation(
@@ -67,7 +40,7 @@ def randomisation(
     weights back afterwards, also after an error. The class explained is the one the untouched model says.
 
     Args:
-        model: a keras.Model.
+        model: a keras.Model, or a Probe, whose compiled functions then serve each step.
         images: as the model takes them.
         name: method.
         target: as in `explain`.
@@ -82,9 +55,10 @@ def randomisation(
 
     Source: Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3 (cascading randomisation).
     """
-    first = explain(model, images, name, target, wish=wish, limits=limits)
-    fixed = target if target is not None else [int(t.index or 0) for t in first.targets]
-    layers = _weighted(model)
+    probe = model if isinstance(model, Probe) else Probe(model)
+    first = explain(probe, images, name, target, wish=wish, limits=limits)
+    fixed = _fixed(target, first)
+    layers = _weighted(probe.model)
     if not layers:
         raise ModelError("expected a model with weights for the randomisation check, got none")
     kept = [(v, to_numpy(v.value).copy()) for _, layer in layers for v in layer.trainable_variables or layer.weights]
@@ -96,13 +70,52 @@ def randomisation(
             for i in group:
                 _draw_anew(layers[i][1], rng)
             names.append(layers[group[-1]][0])
-            heat = explain(model, images, name, fixed, wish=wish, limits=limits).heat
-            likeness.append(float(np.mean([rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(first.heat, heat)])))
+            heat = explain(probe, images, name, fixed, wish=wish, limits=limits).heat
+            likeness.append(_likeness(first.heat, heat))
             progress(f"weights of {name} drawn anew", done, len(groups))
     finally:
         for variable, value in kept:
             variable.assign(value)
     return Sanity(name, tuple(names), tuple(likeness), likeness[-1] < ALIKE)
+
+
+def label_check(
+    model: Any,
+    shuffled: Any,
+    images: Any,
+    name: str,
+    target: TargetLike = None,
+    *,
+    wish: Wish | None = None,
+    limits: Limits | None = None,
+    note: str = "",
+) -> Sanity:
+    """Compare the heat of a model with that of one that was trained on shuffled labels.
+
+    Args:
+        model: what is judged.
+        shuffled: the same network after a training on shuffled labels; see `learned_shuffled_labels`.
+        images: as both models take them.
+        name: method.
+        target: as in `explain`; None for the class that `model` says.
+        wish: as in `explain`.
+        limits: as in `explain`.
+        note: how the second model came to be.
+
+    Source: Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 4 (data randomisation).
+    """
+    first = explain(model, images, name, target, wish=wish, limits=limits)
+    other = explain(shuffled, images, name, _fixed(target, first), wish=wish, limits=limits)
+    likeness = _likeness(first.heat, other.heat)
+    return Sanity(name, (), (likeness,), likeness < ALIKE, "labels", note)
+
+
+def _fixed(target: TargetLike, first: Attribution) -> TargetLike:
+    return target if target is not None else [int(t.index or 0) for t in first.targets]
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.mean([rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(one, other)]))
 
 
 def _weighted(model: Any) -> list[tuple[str, Any]]:

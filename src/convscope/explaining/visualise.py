@@ -8,60 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from convscope.errors import DataError, ModelError, PlanError
 from convscope.explaining.asked import channels_come_first
+from convscope.explaining.growing import Ascent, Held, Shake
 from convscope.records.progress import Progress, silent
-from convscope.registry import nearest
 from convscope.scope.batches import model_input_shapes
 from convscope.scope.calls import MODEL_INPUT
 from convscope.scope.tap import Probe
 from convscope.scope.target import Target
 from convscope.scope.wiring import Place
 
-Holding = Literal["fourier", "pixels"]
-HOLDINGS: tuple[str, ...] = get_args(Holding)
-
-# Square root of the covariance of colours in ImageNet, columns scaled so that the largest has length 1
-# (Olah et al. 2017, "Feature Visualization", appendix on preconditioning)
-_COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
-_COLOURS = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max()
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """How pictures are grown.
-
-    Attributes:
-        steps: gradient steps.
-        rate: step size of Adam, in units of the held picture.
-        holding: "fourier" (smooth, low frequencies first) or "pixels".
-        jitter: pixels by which the picture is rolled at random each step, so that no single pixel counts.
-        smoothness: weight of the total variation that is taken away from the objective.
-        diversity: weight of the likeness between the pictures of one objective that is taken away.
-        low, high: darkest and brightest value of a picture as the model takes it.
-        seed: of the beginning and the jitter.
-    """
-
-    steps: int = 128
-    rate: float = 0.05
-    holding: Holding = "fourier"
-    jitter: int = 4
-    smoothness: float = 0.0
-    diversity: float = 0.0
-    low: float = 0.0
-    high: float = 255.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if self.holding not in HOLDINGS:
-            raise PlanError(f"unknown holding {self.holding!r}; {nearest(str(self.holding), HOLDINGS)}")
-        if self.steps < 1 or self.rate <= 0 or self.jitter < 0 or not self.high > self.low:
-            raise PlanError("expected steps >= 1, rate > 0, jitter >= 0 and high above low")
+__all__ = ["Ascent", "Grown", "channel_pictures", "class_pictures", "deep_dream"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,51 +114,6 @@ def _seed_of(shape: tuple[int, ...], axis: int, wanted: np.ndarray, unit: tuple[
     return seed
 
 
-class _Held:
-    """A picture as free numbers: pixels, or Fourier coefficients scaled so that all frequencies are equally easy."""
-
-    def __init__(self, n: int, size: tuple[int, int, int], how: Ascent, start: np.ndarray | None) -> None:
-        self._size, self._how = size, how
-        height, width, channels = size
-        rng = np.random.Generator(np.random.Philox(key=how.seed))
-        frequency = np.sqrt(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2)
-        self._scale = 1 / np.maximum(frequency, 1 / max(height, width)) / np.sqrt(height * width)
-        if start is not None:
-            share = np.clip((start - how.low) / (how.high - how.low), 0.005, 0.995)
-            self.numbers = np.log(share / (1 - share)).astype(np.float64)
-        elif how.holding == "fourier":
-            self.numbers = 0.01 * rng.standard_normal((n, *self._scale.shape, channels, 2))
-        else:
-            self.numbers = 0.01 * rng.standard_normal((n, *size))
-        self._mixes = channels == 3 and start is None
-        self._fourier = how.holding == "fourier" and start is None
-
-    def pictures(self) -> np.ndarray:
-        values = self.numbers
-        if self._fourier:
-            spectrum = (values[..., 0] + 1j * values[..., 1]) * self._scale[None, :, :, None]
-            values = np.fft.irfft2(spectrum, s=self._size[:2], axes=(1, 2), norm="ortho")
-        if self._mixes:
-            values = values @ _COLOURS.T
-        self._share = 1 / (1 + np.exp(-values))
-        return (self._how.low + (self._how.high - self._how.low) * self._share).astype(np.float32)
-
-    def back(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the numbers, from the gradient with respect to the pictures."""
-        inner = gradient * (self._how.high - self._how.low) * self._share * (1 - self._share)
-        if self._mixes:
-            inner = inner @ _COLOURS
-        if not self._fourier:
-            return inner
-        spectrum = np.fft.rfft2(inner, axes=(1, 2), norm="ortho") * self._scale[None, :, :, None]
-        twice = np.full(spectrum.shape[2], 2.0)  # each coefficient stands for its mirror too, but for the edges
-        twice[0] = 1
-        if self._size[1] % 2 == 0:
-            twice[-1] = 1
-        spectrum = spectrum * twice[None, None, :, None]
-        return np.stack([spectrum.real, spectrum.imag], axis=-1)
-
-
 def _grow(
     probe: Probe,
     aim: Any,
@@ -213,16 +129,16 @@ def _grow(
     first = channels_come_first(probe, blank)
     size = np.moveaxis(blank, 1, -1).shape[1:] if first else blank.shape[1:]
     begin = None if start is None else (np.moveaxis(start, 1, -1) if first else start)
-    held = _Held(n, (size[0], size[1], size[2]), how, begin)
+    held = Held(n, (size[0], size[1], size[2]), how, begin)
     rng = np.random.Generator(np.random.Philox(key=how.seed + 1))
     look = _objective(probe, aim, first)
     mean, square = np.zeros_like(held.numbers), np.zeros_like(held.numbers)
     history = np.zeros((how.steps, n))
     for step in range(how.steps):
         pictures = held.pictures()
-        shift = rng.integers(-how.jitter, how.jitter + 1, 2) if how.jitter else np.zeros(2, int)
-        scores, gradient = look(np.roll(pictures, shift, axis=(1, 2)))
-        gradient = np.roll(gradient, -shift, axis=(1, 2)) - _held_back(pictures, words, how)
+        shake = Shake((size[0], size[1]), how, rng)
+        scores, gradient = look(shake(pictures))
+        gradient = shake.back(gradient) - _held_back(pictures, words, how)
         history[step] = scores
         ascent = held.back(gradient)
         length = np.sqrt((ascent**2).mean(axis=tuple(range(1, ascent.ndim)), keepdims=True))

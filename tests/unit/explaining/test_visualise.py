@@ -10,10 +10,11 @@ from keras import layers as L
 from contract.explained import fixed_weights, pictures, small_net
 from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError, PlanError, UnknownLayerError
-from convscope.explaining.visualise import Ascent, _Held, channel_pictures, class_pictures, deep_dream
+from convscope.explaining.growing import Ascent, Held, Shake, affine_matrix
+from convscope.explaining.visualise import channel_pictures, class_pictures, deep_dream
 
 pytestmark = pytest.mark.backend
-QUICK = Ascent(steps=24, rate=0.2, low=-1.0, high=1.0, jitter=1)
+QUICK = Ascent(steps=24, rate=0.2, low=-1.0, high=1.0, jitter=1, scaling=0, rotation=0)
 
 
 @pytest.mark.parametrize("holding", ["fourier", "pixels"])
@@ -48,7 +49,7 @@ def test_channels_of_a_layer_for_any_input(channels: int, order: str) -> None:
 def test_unit_and_diversity() -> None:
     """A unit's picture changes only inside its field; diverse copies differ more."""
     model = small_net()
-    how = Ascent(steps=8, rate=0.2, low=-1.0, high=1.0, jitter=0, holding="pixels")
+    how = Ascent(steps=8, rate=0.2, low=-1.0, high=1.0, jitter=0, holding="pixels", scaling=0, rotation=0)
     unit = channel_pictures(model, "early", [1], unit=(8, 8), ascent=how).pictures[0]
     outside = np.ones((16, 16), bool)
     outside[7:10, 7:10] = False
@@ -74,7 +75,7 @@ def test_deep_dream_strengthens_a_layer() -> None:
 @pytest.mark.parametrize("holding", ["fourier", "pixels"])
 def test_gradient_of_the_held_numbers(size: tuple[int, int, int], holding: str) -> None:
     """The hand-written backward pass against small steps."""
-    held = _Held(1, size, Ascent(holding=holding, low=-2.0, high=3.0), None)
+    held = Held(1, size, Ascent(holding=holding, low=-2.0, high=3.0), None)
     rng = np.random.default_rng(0)
     held.numbers = rng.normal(size=held.numbers.shape)
     weights = rng.normal(size=(1, *size))
@@ -92,6 +93,31 @@ def test_gradient_of_the_held_numbers(size: tuple[int, int, int], holding: str) 
         assert found[place] == pytest.approx((ends[0] - ends[1]) / 2e-3, abs=2e-3)
 
 
+def test_shaking_is_linear_and_its_way_back_is_the_transpose() -> None:
+    """<shaken x, y> = <x, back y> for the part that depends on x; the grey border comes in where nothing is."""
+    how = Ascent(low=0.0, high=2.0, jitter=3, scaling=0.2, rotation=30, pad=2)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 2, 9, 12, 3))
+    shake = Shake((9, 12), how, np.random.default_rng(4))
+    moved = shake(x) - shake(np.zeros_like(x))
+    assert (moved * y).sum() == pytest.approx((x * shake.back(y)).sum(), rel=1e-4)
+    assert np.abs(shake(np.ones_like(x)) - 1).max() < 1e-5  # grey is 1 here: a grey picture stays grey
+
+
+def test_affine_moves_are_what_they_say() -> None:
+    """A quarter turn is NumPy's, a whole shift a roll without its wrapped part, twice the size a crop of the middle."""
+    picture = np.arange(25.0)
+
+    def moved(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
+        return (affine_matrix((5, 5), scale, angle, shift) @ picture).reshape(5, 5)
+
+    grid = picture.reshape(5, 5)
+    assert any(np.allclose(moved(1, np.pi / 2, (0, 0)), np.rot90(grid, k)) for k in (1, 3))
+    np.testing.assert_allclose(moved(1, 0, (1, 0))[1:], grid[:-1])
+    assert (moved(1, 0, (1, 0))[0] == 0).all()
+    np.testing.assert_allclose(moved(2, 0, (0, 0))[::2, ::2], grid[1:4, 1:4])
+
+
 def test_bad_input() -> None:
     """Channel, unit, layer, holding, size."""
     model = small_net()
@@ -103,5 +129,7 @@ def test_bad_input() -> None:
         channel_pictures(model, "lat")
     with pytest.raises(PlanError, match="did you mean fourier"):
         Ascent(holding="furier")
+    with pytest.raises(PlanError, match="rotation of 0 to 180"):
+        Ascent(rotation=-3)
     with pytest.raises(ModelError, match="known size"):
         class_pictures(keras.Sequential([L.Input((None, None, 3)), L.GlobalAveragePooling2D(), L.Dense(2)]), [0])
