@@ -1,0 +1,1 @@
+"""The studio: a local web page over the actions and the run folders; nothing is possible only there."""

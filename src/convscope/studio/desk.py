@@ -1,0 +1,139 @@
+"""What lies open: models with their compiled functions, data sets, uploaded pictures. All of it can be made again."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from convscope.actions.look import Scope
+from convscope.actions.opening import BUNDLE
+from convscope.data.opening import read_data
+from convscope.errors import DataError, DataNotFoundError
+from convscope.files.manifest import MANIFEST
+from convscope.records.samples import Samples
+from convscope.studio.places import Place, Places
+
+T = TypeVar("T")
+MODELS, DATA_SETS, UPLOADS = 3, 8, 64
+ANSWER_BYTES = 256 << 20
+
+
+class Shelf(Generic[T]):
+    """The latest few things by key; the one not asked for longest is put away first.
+
+    Args:
+        most: how many things, or how much of `size`, is kept.
+        size: what one thing counts; 1 each when left out.
+    """
+
+    def __init__(self, most: int, size: Callable[[T], int] = lambda one: 1) -> None:
+        """Nothing is kept yet."""
+        self._most, self._size = most, size
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The kept thing, or a new one."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > 1 and sum(map(self._size, self._kept.values())) > self._most:
+                self._kept.popitem(last=False)
+        return made
+
+
+class Desk:
+    """Opens what the page asks for and keeps the latest; `busy` is held while a model runs, one question at a time."""
+
+    def __init__(self, places: Places) -> None:
+        """Nothing is opened yet; uploads get a folder of this user's own."""
+        self.places = places
+        self.busy = threading.RLock()
+        self.answers: Shelf[bytes] = Shelf(ANSWER_BYTES, len)
+        self._scopes: Shelf[Scope] = Shelf(MODELS)
+        self._samples: Shelf[Samples] = Shelf(DATA_SETS)
+        self._uploads = Path(tempfile.mkdtemp(prefix="convscope-studio-"))  # mode 0700
+        self._names: OrderedDict[str, Path] = OrderedDict()
+
+    def close(self) -> None:
+        """Remove uploaded pictures."""
+        shutil.rmtree(self._uploads, ignore_errors=True)
+
+    def version(self, model: str) -> Hashable:
+        """Equal as long as the saved model is the same."""
+        place = self.places.get(model, "run", "model")
+        file = _model_file(place)
+        facts = file.stat() if file.exists() else None
+        return model, facts and (facts.st_mtime_ns, facts.st_size)
+
+    def scope(self, model: str) -> Scope:
+        """The opened model of a run or model place.
+
+        Raises:
+            UnknownPlaceError, RunError, BundleError: nothing that can be opened there.
+        """
+        place = self.places.get(model, "run", "model")
+        with self.busy:
+            return self._scopes.get(self.version(model), lambda: Scope(place.path))
+
+    def samples(self, data: str) -> Samples:
+        """The pictures of a data place; none is decoded."""
+        place = self.places.get(data, "data")
+        return self._samples.get(data, lambda: read_data(place.path))
+
+    def data_file(self, data: str, index: int) -> Path:
+        """The file of one picture.
+
+        Raises:
+            DataError: no such picture, or a file that lies outside the opened folder.
+        """
+        place, samples = self.places.get(data, "data"), self.samples(data)
+        path = getattr(samples.pictures, "path", None)
+        if not 0 <= index < len(samples) or path is None:
+            raise DataError(f"expected a picture from 0 to {len(samples) - 1}, got {index}")
+        root = place.path if place.path.is_dir() else (samples.root or place.path.parent).resolve()
+        file = Path(path(index)).resolve()
+        if not file.is_relative_to(root):
+            raise DataError(f"picture {index} of {place.name} lies outside the opened folder; open that folder too")
+        return file
+
+    def put(self, data: bytes) -> str:
+        """Keep an uploaded picture under a name made here; the oldest of more than 64 goes."""
+        name = secrets.token_hex(8)
+        (self._uploads / name).write_bytes(data)
+        self._names[name] = self._uploads / name
+        while len(self._names) > UPLOADS:
+            self._names.popitem(last=False)[1].unlink(missing_ok=True)
+        return name
+
+    def uploaded(self, name: str) -> Path:
+        """The file of an uploaded picture."""
+        if name not in self._names:
+            raise DataNotFoundError("this uploaded picture is gone: the studio was started anew; drop it in again")
+        return self._names[name]
+
+
+def _model_file(place: Place) -> Path:
+    bundle = place.path / BUNDLE if place.kind == "run" else place.path
+    return bundle / MANIFEST if bundle.is_dir() else bundle
+
+
+def once(desk: Desk, key: Hashable, make: Callable[[], Any]) -> bytes:
+    """An answer that is made once for equal questions; questions to a model wait for each other."""
+
+    def made() -> bytes:
+        with desk.busy:
+            found: bytes = make()
+            return found
+
+    return desk.answers.get(key, made)

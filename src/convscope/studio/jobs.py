@@ -1,0 +1,133 @@
+"""Training in a process of its own: begun, stopped and gone on with exactly as the command line does it.
+
+Nothing of a training lives here. Its state is its run folder; it goes on when the page or the studio is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convscope.data.naming import shown
+from convscope.errors import PlanError, RunError, RunLockedError
+from convscope.files.atomic import write_text
+from convscope.files.journal import JOURNAL
+from convscope.files.lock import LOCK, FolderLock
+from convscope.training.plan import Plan
+
+ASKED, LOG = "asked.toml", "training.log"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STARTED: dict[Path, subprocess.Popen[bytes]] = {}
+
+
+def begin(data: Path, name: str, options: Mapping[str, Any], runs: Path) -> Path:
+    """Start `convscope train DATA --plan ... --out runs/NAME`; returns the run folder.
+
+    Raises:
+        PlanError: options that can't work, or a name that is no plain name.
+        RunError: a run of that name is there already.
+    """
+    if not is_name(name):
+        raise PlanError(f"expected a name of letters, digits, dot, dash and underscore, got {shown(name[:80])!r}")
+    plan = Plan(**options)
+    folder = runs / name
+    if (folder / JOURNAL).exists() or (folder / ASKED).exists():
+        raise RunError(f"{name}: a run is already there; choose another name")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / ASKED, plan.to_toml())
+    _spawn(folder, ["train", str(data), "--plan", str(folder / ASKED), "--out", str(folder)])
+    return folder
+
+
+def is_name(name: str) -> bool:
+    """Whether this is one plain name: no path, no leading dot."""
+    return _NAME.fullmatch(name) is not None
+
+
+def go_on(folder: Path, epochs: int | None) -> None:
+    """Start `convscope train --resume RUN`, with more epochs where they are given.
+
+    Raises:
+        RunLockedError: it is running.
+    """
+    if is_running(folder):
+        raise RunLockedError(f"{folder.name}: this run is being trained; stop it first")
+    more = [] if epochs is None else ["--epochs", str(epochs)]
+    _spawn(folder, ["train", "--resume", str(folder), *more])
+
+
+def stop(folder: Path) -> None:
+    """Ask a training to stop after its batch, with a checkpoint, as Ctrl-C does.
+
+    Raises:
+        RunError: nothing is running there, or what is running can't be told for certain.
+    """
+    if not is_running(folder):
+        raise RunError(f"{folder.name}: nothing is being trained there")
+    mine = _STARTED.get(folder)
+    if mine is not None and mine.poll() is None:
+        mine.send_signal(signal.SIGINT)
+        return
+    holder = _holder(folder)
+    if holder is None:
+        raise RunError(f"{folder.name}: another program trains this run; press Ctrl-C where it was started")
+    os.kill(holder, signal.SIGINT)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a living process writes this run: it holds the folder's lock, or was started here and still starts up."""
+    mine = _STARTED.get(folder)
+    if mine is not None and mine.poll() is None:
+        return True
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FolderLock(folder):
+            return False
+    except RunLockedError:
+        return True
+
+
+def last_words(folder: Path) -> str:
+    """The last line that the training wrote to its log: why it ended, where it did not begin."""
+    log = folder / LOG
+    if not log.is_file():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
+    told = [line for line in lines if line.startswith("convscope: ")]
+    return shown(told[-1].removeprefix("convscope: ")) if told else ""
+
+
+def _spawn(folder: Path, command: list[str]) -> None:
+    with open(folder / LOG, "ab") as log:
+        _STARTED[folder] = subprocess.Popen(
+            [sys.executable, "-m", "convscope", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # closing the studio or its terminal does not reach it
+        )
+
+
+def _holder(folder: Path) -> int | None:
+    """The process that holds the lock, if it is on this computer and really is a convscope of this user.
+
+    The lock file is only text in a folder that somebody may have sent, so its number alone is not believed.
+    """
+    try:
+        facts = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+        process = int(facts["pid"])
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        is_own = Path(f"/proc/{process}").stat().st_uid == os.getuid()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_here = facts.get("host") == socket.gethostname()
+    return process if is_here and is_own and b"convscope" in command else None

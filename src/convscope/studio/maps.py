@@ -1,0 +1,160 @@
+"""Answers of the looking glass: maps of a layer, what the network says, one number, the field, heat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.look import Scope
+from convscope.actions.predict import decode, known_card
+from convscope.errors import ModelError
+from convscope.records.arithmetic import Arithmetic, Step
+from convscope.records.card import Opened
+from convscope.records.samples import Samples
+from convscope.scope.calls import MODEL_INPUT
+from convscope.scope.maps import RankBy
+from convscope.scope.target import TargetLike
+from convscope.studio.packing import pack
+from convscope.studio.pictures import Given
+
+MOST_FACTORS = 20_000
+FOLLOWED_BACK = 12
+
+
+class _Named:
+    """The one name that decoding asks a picture source for."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = tuple(keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int, channels: int, at_least_hw: tuple[int, int] | None = None) -> Any:
+        """Never asked for: the pictures have been read."""
+        raise ModelError(f"expected no picture to be read here, got {self.keys[index]}")
+
+    def subset(self, indices: np.ndarray) -> _Named:
+        """These names only."""
+        return _Named([self.keys[int(i)] for i in indices])
+
+
+def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, target: TargetLike) -> bytes:
+    """All maps of a layer for one picture: float32 (channels, height, width), ranked."""
+    found = scope.feature_maps(given.inputs, layer, rank_by=rank_by, target=target)[0]
+    maps = np.ascontiguousarray(np.moveaxis(found.maps[0], -1, 0), np.float32)
+    flat = maps.reshape(len(maps), -1)
+    facts = {
+        "layer": found.layer,
+        "kind": found.kind,
+        "rank_by": found.rank_by,
+        "target": vars(found.targets[0]) if found.targets else None,
+        "picture": given.label,
+        "provenance": found.provenance.line(),
+    }
+    arrays = {
+        "maps": maps,
+        "order": found.order[0].astype(np.int32),
+        "importance": found.importance[0].astype(np.float32),
+        "low": flat.min(axis=1),
+        "high": flat.max(axis=1),
+    }
+    return pack(facts, arrays)
+
+
+def prediction(scope: Scope, given: Given) -> dict[str, Any]:
+    """What the network says of one picture, calibrated, the surest first."""
+    card = known_card(Opened(scope.model, scope.card))
+    outputs = np.asarray(scope.probe.outputs(given.inputs)[0], np.float32)
+    named = Samples(_Named([given.label]), None, card.task, card.classes)
+    found = decode(card, outputs, named)
+    order = np.argsort(-found.scores[0], kind="stable")
+    return {
+        "task": card.task,
+        "label": given.label,
+        "truth": given.truth,
+        "classes": len(found.classes),
+        "unsure_below": found.unsure_below,
+        "rows": [
+            {"index": int(i), "name": found.classes[int(i)], "value": float(found.scores[0, i])} for i in order[:10]
+        ],
+    }
+
+
+def number(scope: Scope, given: Given, layer: str, *, at: Sequence[int], channel: int) -> dict[str, Any]:
+    """One value, and the sum behind it: values of a layer that has one factor are followed back to that sum.
+
+    Returns:
+        `asked` (the value that was clicked), `worked` (the layer with the sum, whose `following` steps lead on to the
+        value), `final` by hand after these steps.
+    """
+    asked = scope.arithmetic(given.inputs, layer, at=at, channel=channel)
+    worked, way = asked, [asked.layer]
+    while worked.products.size == 1 and not worked.is_padding.any() and len(way) <= FOLLOWED_BACK:
+        link = worked.link(*(0,) * worked.patch.ndim)
+        if link.layer == MODEL_INPUT or _is_input(scope, link.layer):
+            break
+        before = scope.arithmetic(given.inputs, link.layer, at=link.at, channel=link.channel)
+        steps = [s.layer for s in before.following]
+        if layer not in steps and asked.layer not in steps:
+            break
+        worked, way = before, [before.layer, *way]
+    return {
+        "asked": {"layer": asked.layer, "at": list(asked.at), "channel": asked.channel, "value": asked.computed},
+        "way": way,
+        "worked": as_facts(worked, until=asked.layer),
+    }
+
+
+def _is_input(scope: Scope, name: str) -> bool:
+    return all(call.name != name for call in scope.probe.calls())
+
+
+def as_facts(worked: Arithmetic, *, until: str = "") -> dict[str, Any]:
+    """An Arithmetic as plain JSON values; of very many factors the channels that weigh most."""
+    patch, products = worked.patch, worked.products
+    channels = np.arange(patch.shape[-1]) if patch.ndim else np.arange(0)
+    if patch.size > MOST_FACTORS:
+        weight = np.abs(np.where(np.isfinite(products), products, 0)).reshape(-1, patch.shape[-1]).sum(axis=0)
+        most = max(1, MOST_FACTORS // max(1, patch.size // patch.shape[-1]))
+        channels = np.sort(np.argsort(-weight, kind="stable")[:most])
+    cut = (..., channels)
+    following = list(worked.following)
+    reached = [i for i, step in enumerate(following) if step.layer == until]
+    following = following[: reached[-1] + 1] if reached else []
+    return {
+        "layer": worked.layer,
+        "kind": worked.kind,
+        "at": list(worked.at),
+        "channel": worked.channel,
+        "operation": worked.operation,
+        "axes": list(worked.axes),
+        "shape": list(patch.shape),
+        "channels": channels.tolist(),
+        "patch": patch[cut],
+        "kernel": None if worked.kernel is None else worked.kernel[cut],
+        "products": products[cut],
+        "is_padding": worked.is_padding[cut],
+        "sources": list(worked.sources),
+        "source": np.broadcast_to(worked.source, patch.shape)[cut],
+        "positions": worked.positions[(..., channels, slice(None))],
+        "partial_sums": [list(p) for p in worked.partial_sums],
+        "bias": worked.bias,
+        "total": worked.total,
+        "steps": [_step(s) for s in worked.steps],
+        "following": [_step(s) for s in following],
+        "shown": worked.shown,
+        "computed": worked.computed,
+        "final": following[-1].after if following else worked.shown,
+        "final_computed": following[-1].computed if following else worked.computed,
+        "bound": worked.bound,
+        "agrees": worked.agrees,
+        "dtype": worked.dtype,
+        "facts": worked.facts,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return vars(step)

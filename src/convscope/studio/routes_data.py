@@ -1,0 +1,54 @@
+"""Data: what a scan found, and what augmentation does to a picture."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, Response
+
+from convscope.actions.scan import scan
+from convscope.actions.scan_report import read_audit
+from convscope.data.naming import shown
+from convscope.errors import RunError
+from convscope.files.journal import plain
+from convscope.records.audit import Audit
+from convscope.studio.augmented import augmented_strip
+from convscope.studio.desk import Desk
+from convscope.studio.packing import pack
+from convscope.studio.routes_look import BINARY
+
+
+def router(desk: Desk) -> APIRouter:
+    """Routes over data sets."""
+    routes = APIRouter()
+
+    @routes.get("/scan")
+    def scanned(place: str) -> Response:
+        found = desk.places.get(place, "data", "run")
+
+        def made() -> bytes:
+            if found.kind == "data":
+                audit = scan(desk.samples(place))
+                keys = {key: i for i, key in enumerate(desk.samples(place).pictures.keys)}
+                return _facts(audit, {key: f"{place}.{i}" for key, i in keys.items()})
+            kept = read_audit(found.path)
+            if kept is None:
+                raise RunError(f"{found.name}: this run kept no scan; open its data: convscope studio RUN DATA")
+            return _facts(kept[0], {})
+
+        return Response(desk.answers.get(("scan", place), made), media_type="application/json")
+
+    @routes.get("/augmented")
+    def augmented(picture: str, changes: str = "{}", seed: int = 0, count: int = 8, size: int = 160) -> Response:
+        found = augmented_strip(desk, picture, json.loads(changes[:2000]), seed=seed, count=count, size=size)
+        return Response(pack({"count": len(found)}, {"pictures": found}), media_type=BINARY)
+
+    return routes
+
+
+def _facts(audit: Audit, ids: dict[str, str]) -> bytes:
+    """A scan as JSON; the pictures behind a finding as (id, name) pairs, "" where they can't be shown."""
+    facts = audit.as_dict()
+    for finding in facts["findings"]:
+        finding["pictures"] = [[[ids.get(key, ""), shown(key)] for key in group] for group in finding["pictures"]]
+    return json.dumps(plain(facts), ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,73 @@
+"""Why the network says so: any method on one picture, and the judge's numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Response
+
+from convscope.actions.explain import explain
+from convscope.explaining.judge import judge
+from convscope.explaining.method import METHODS, method
+from convscope.files.journal import plain
+from convscope.studio.desk import Desk, once
+from convscope.studio.packing import pack
+from convscope.studio.pictures import given_picture
+from convscope.studio.routes_look import BINARY, aim
+
+MOST_JUDGED = 6
+
+
+def router(desk: Desk) -> APIRouter:
+    """Routes over explanations."""
+    routes = APIRouter()
+
+    @routes.get("/methods")
+    def methods() -> list[dict[str, Any]]:
+        found = [method(name) for name in METHODS.names()]
+        return [
+            {
+                "name": m.name,
+                "family": m.family,
+                "words": m.words,
+                "source": m.source,
+                "options": plain(m.options),
+                "needs_layer": m.needs_layer,
+            }
+            for m in found
+        ]
+
+    @routes.get("/heat")
+    def heat(model: str, picture: str, how: str = "grad-cam", target: str = "", layer: str = "") -> Response:
+        def made() -> bytes:
+            given = given_picture(desk, model, picture)
+            chosen = layer or None if method(how).needs_layer else None
+            found = explain(desk.scope(model), given.inputs, how, aim(target), chosen, labels=(given.label,))
+            limit = float(np.quantile(np.abs(found.heat[0]), 0.99)) if found.values is not None else 0.0
+            facts = {
+                "method": found.method,
+                "signed": found.signed,
+                "target": vars(found.targets[0]),
+                "score": float(found.scores[0]),
+                "layers": found.layers,
+                "reason": found.layer_reason,
+                "words": found.facts.get("words", ""),
+                "source": found.facts.get("source", ""),
+                "limit": limit or float(np.abs(found.heat[0]).max(initial=0.0)),
+                "by_pixel": found.values is not None,
+            }
+            return pack(facts, {"heat": found.heat[0].astype(np.float32)})
+
+        key = ("heat", desk.version(model), picture, how, target, layer)
+        return Response(once(desk, key, made), media_type=BINARY)
+
+    @routes.get("/judge")
+    def judged(model: str, picture: str, how: str, target: str = "") -> Any:
+        names = [name for name in how.split(",") if name in METHODS.names()][:MOST_JUDGED]
+        given = given_picture(desk, model, picture)
+        with desk.busy:
+            found = judge(desk.scope(model).probe, given.inputs, names, aim(target), sanity=False)
+        return plain(found.as_dict())
+
+    return routes
