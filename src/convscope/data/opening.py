@@ -19,6 +19,7 @@ from convscope.data.foreign import DEFAULT_BUDGET_BYTES, foreign_kind, read_fore
 from convscope.data.formats import has_picture_suffix
 from convscope.data.loose import read_pictures
 from convscope.data.naming import shown
+from convscope.data.segment_kinds import has_masks, read_masks
 from convscope.data.table import read_table
 from convscope.data.table_text import read_table_text
 from convscope.data.walking import existing_folder
@@ -103,8 +104,10 @@ def _from_path(path: Path, task: Task | None, how: Reading) -> Samples:
 
 
 def _from_folder(path: Path, task: Task | None, how: Reading) -> Samples:
-    """Class folders, or pictures with boxes; where both fit the task has to be named."""
+    """Masks, class folders, or pictures with boxes; where both of the last fit the task has to be named."""
     where = shown(str(path))
+    if task == "segment" or (task is None and has_masks(existing_folder(path))):
+        return read_masks(existing_folder(path), labels=how.labels)
     kinds = box_kinds(existing_folder(path)) if task in (None, "detect") else ()
     if task is None and kinds and has_class_folders(path):
         raise DataError(f"{where}: found class folders and boxes ({', '.join(kinds)}); say --task classify or detect")
