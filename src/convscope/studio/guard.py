@@ -74,9 +74,8 @@ class Guard:
     def _foreign(self, headers: Headers) -> Response | None:
         """Requests that did not begin on our own page or in the address bar."""
         own = {f"http://{host}" for host in self._hosts}
-        if (headers.getlist("host") and headers.getlist("host")[0] not in self._hosts) or len(
-            headers.getlist("host")
-        ) != 1:
+        asked = headers.getlist("host")
+        if len(asked) != 1 or asked[0] not in self._hosts:
             return _refuse(403, "This name is not the studio's. Open the link that the command printed.")
         if any(origin not in own for origin in headers.getlist("origin")):
             return _refuse(403, "Another page may not ask the studio.")
@@ -123,7 +122,7 @@ class Guard:
         if not said.isdigit() or int(said) > limit:
             await _refuse(413, f"At most {limit >> 20} MiB.")(scope, receive, self._sealed(send))
             return
-        taken, begun = 0, False
+        taken = 0
 
         async def counted() -> Message:
             nonlocal taken
@@ -133,16 +132,15 @@ class Guard:
                 raise TooLargeError
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def judged(message: Message) -> None:
+            if taken > limit and message["type"] == "http.response.start":
+                message = {**message, "status": 413}  # whatever the application made of the broken body
             await self._sealed(send)(message)
 
         try:
-            await self._app(scope, counted, noted)
+            await self._app(scope, counted, judged)
         except TooLargeError:
-            if not begun:
-                await _refuse(413, f"At most {limit >> 20} MiB.")(scope, receive, self._sealed(send))
+            await _refuse(413, f"At most {limit >> 20} MiB.")(scope, receive, self._sealed(send))
 
     @staticmethod
     def _sealed(send: Send) -> Send:

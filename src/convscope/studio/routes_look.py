@@ -22,7 +22,7 @@ def aim(target: str) -> int | None:
 
 
 def place_of(at: str) -> tuple[int, ...]:
-    """ "82,71" as a place; "" for none."""
+    """A place from the address, row and column with a comma between; empty for none."""
     return tuple(int(part) for part in at.split(",") if part.strip().isdigit())
 
 

@@ -8,8 +8,10 @@ import numpy as np
 from fastapi import APIRouter, Response
 
 from convscope.actions.inspect import fitting_samples
+from convscope.actions.predict import known_card
 from convscope.errors import ModelError
 from convscope.files.journal import plain
+from convscope.records.card import Opened
 from convscope.records.samples import Samples
 from convscope.scope.feed import as_feed
 from convscope.scope.filters import filters
@@ -52,7 +54,9 @@ def router(desk: Desk) -> APIRouter:
         scope = desk.scope(model)
         samples, _ = some_samples(desk, model, data)
         with desk.busy:
-            found = measure_units(scope.probe, as_feed(samples, scope.card and scope.card.preprocess), layer)
+            found = measure_units(
+                scope.probe, as_feed(samples, known_card(Opened(scope.model, scope.card)).preprocess), layer
+            )
         return {
             "layer": found.layer,
             "n": found.n,

@@ -16,7 +16,7 @@ BUILD = "make studio"
 
 
 def page_folder() -> Path | None:
-    """Where the built page lies: in an installed package beside this module, in a checkout below web/; None: nowhere."""
+    """Where the built page lies: beside this module when installed, below web/ in a checkout; None for nowhere."""
     here = Path(__file__).resolve()
     for folder in (here.parent / "page", here.parents[3] / "web" / "dist"):
         if (folder / "index.html").is_file():
