@@ -13,6 +13,7 @@ from convscope.actions.run_folder import PLAN
 from convscope.actions.train import train_parts
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
+from convscope.files.journal import JournalFile
 from convscope.files.lock import FolderLock
 from convscope.records.progress import Progress, silent
 from convscope.training.plan import Plan
@@ -53,8 +54,10 @@ def resume_run(
     if source is None:
         raise RunError(f"{found.path}: this run was trained on arrays; give the same data again")
     samples = open_samples(source, plan, model)
-    with FolderLock(found.path):
+    with FolderLock(found.path) as lock:
         sweep_temporary(found.path)
+        if lock.taken_over:
+            JournalFile(found.path).write("note", text=f"took the run over from {lock.taken_over}")
         parts = read_split(found.path, samples)
         write_text(found.path / PLAN, plan.to_toml())
         fresh = Run(found.path)  # `found` remembers the plan and the model from before

@@ -96,7 +96,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():  # the second rename failed: the older folder takes its place again
+            with suppress(OSError):
+                os.replace(old, path)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that a reader finds it whole or not at all: its name goes first, then its files."""
+    aside = path.with_name(f"{TEMPORARY_PREFIX}gone-{os.getpid()}-{path.name}")
+    with suppress(OSError):
+        os.replace(path, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

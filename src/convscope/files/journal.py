@@ -1,7 +1,8 @@
 """journal.jsonl: what happened in a run, one JSON object per line, in order, flushed line by line.
 
 Terminal, report and studio show what stands here; nothing else is the state of a run.
-A process that dies while it writes leaves at most one torn last line, which reading passes over.
+A process that dies while it writes leaves at most one torn last line, which reading passes over; the first line comes
+by a rename, so a journal that is there has begun.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import math
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from convscope.errors import RunError
-from convscope.files.atomic import storage_error
+from convscope.files.atomic import storage_error, write_bytes
 
 JOURNAL = "journal.jsonl"
 
@@ -49,18 +51,22 @@ class JournalFile:
     def __init__(self, folder: Path) -> None:
         """Open for appending; a torn last line of a killed process is cut off first."""
         self.path = folder / JOURNAL
-        self._step = 0
+        self._step = self._good = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if self.path.exists():
-                events, good_bytes = _parse(self.path)
+                events, self._good = _parse(self.path)
                 self._step = len(events)
-                os.truncate(self.path, good_bytes)
+                os.truncate(self.path, self._good)
         except OSError as error:
             raise storage_error(self.path, error) from error
 
     def write(self, event: str, **facts: Any) -> None:
-        """Append one event with its facts (see `plain` for what they may be)."""
+        """Append one event with its facts (see `plain` for what they may be).
+
+        Raises:
+            StorageError: the disk refuses; the journal then ends with the event before.
+        """
         line = {
             "event": event,
             "step": self._step,
@@ -69,14 +75,23 @@ class JournalFile:
             **plain(facts),
         }
         data = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+        if self._good == 0:
+            write_bytes(self.path, data)
+        else:
+            self._append(data)
+        self._step += 1
+        self._good += len(data)
+
+    def _append(self, data: bytes) -> None:
         try:
             with open(self.path, "ab") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            with suppress(OSError):  # half a line must not stand before the next event
+                os.truncate(self.path, self._good)
             raise storage_error(self.path, error) from error
-        self._step += 1
 
 
 def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
@@ -102,4 +117,7 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
     path = folder / JOURNAL
     if not path.is_file():
         raise RunError(f"{folder}: expected a run folder with a {JOURNAL}, found none")
-    return _parse(path)[0]
+    events = _parse(path)[0]
+    if not events:
+        raise RunError(f"{path}: expected at least one event, the journal is empty; remove it and start the run again")
+    return events

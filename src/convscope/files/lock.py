@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from convscope.errors import RunLockedError
 from convscope.files.atomic import storage_error
@@ -17,16 +20,23 @@ except ImportError:  # Windows has no fcntl; there the lock file only informs
 
 LOCK = ".lock"
 
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
 
 class FolderLock:
-    """Hold `folder` for this process; a second process is refused with the first one's host and pid.
+    """Hold `folder` for this process; a second process is refused with the first one's host, pid and start.
 
-    The kernel releases the lock when the holder ends, however it ends, so a stale lock can't block anyone.
+    The kernel releases the lock when the holder ends, however it ends, so a stale lock can't block anyone. Where the
+    file system knows no locks, the file's pid decides: a dead process on this host holds nothing.
+
+    Attributes:
+        taken_over: in words, whose lock this was when its holder ended without releasing it; "" for nobody's.
     """
 
     def __init__(self, folder: Path) -> None:
         """Remember the folder; nothing is locked before `__enter__`."""
         self.path = folder / LOCK
+        self.taken_over = ""
         self._handle: int | None = None
 
     def __enter__(self) -> FolderLock:
@@ -36,31 +46,86 @@ class FolderLock:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise storage_error(self.path, error) from error
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = os.pread(handle, 4096, 0).decode("utf-8", "replace")
-                os.close(handle)
-                raise RunLockedError(
-                    f"{self.path.parent}: another process writes this run ({_holder(holder)}); "
-                    "wait for it, stop it, or choose another --out"
-                ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+        try:
+            self._take(handle)
+            before = _facts(handle)
+            if before:
+                self.taken_over = f"a process that ended without releasing it ({_words(before)})"
+            _write(handle, _myself())
+        except OSError as error:
+            os.close(handle)
+            raise storage_error(self.path, error) from error
+        except RunLockedError:
+            os.close(handle)
+            raise
         self._handle = handle
         return self
 
+    def _take(self, handle: int) -> None:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if error.errno in _HELD:
+                    raise self._refusal(_facts(handle)) from error
+        facts = _facts(handle)  # no locks here
+        if facts and _may_live(facts):
+            raise self._refusal(facts)
+
+    def _refusal(self, facts: dict[str, Any]) -> RunLockedError:
+        return RunLockedError(
+            f"{self.path.parent}: another process writes this run ({_words(facts)}); "
+            "wait for it, stop it, or choose another --out"
+        )
+
     def __exit__(self, *_: object) -> None:
-        """Release the lock; the file stays, so that nobody locks a name that another is about to remove."""
+        """Release the lock; the empty file stays, so that nobody locks a name that another is about to remove."""
         if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+            try:
+                os.ftruncate(self._handle, 0)
+            finally:
+                os.close(self._handle)
+                self._handle = None
 
 
-def _holder(text: str) -> str:
+def _myself() -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
+
+
+def _write(handle: int, facts: dict[str, Any]) -> None:
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, json.dumps(facts).encode())
+
+
+def _facts(handle: int) -> dict[str, Any]:
+    """What the file says of its holder; {} for nothing that can be read."""
+    os.lseek(handle, 0, os.SEEK_SET)
     try:
-        facts = json.loads(text)
-        return f"pid {int(facts['pid'])} on {facts['host']}"
+        found = json.loads(os.read(handle, 4096).decode("utf-8", "replace"))
+        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found.get("since", ""))}
     except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _words(facts: dict[str, Any]) -> str:
+    if not facts:
         return "unknown process"
+    return f"pid {facts['pid']} on {facts['host']}" + (f", since {facts['since']}" if facts["since"] else "")
+
+
+def _may_live(facts: dict[str, Any]) -> bool:
+    """False where the holder is known to have ended, or where one can't ask (Windows): there the file only informs."""
+    if os.name != "posix":
+        return False
+    if facts["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(facts["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return bool(facts["pid"] != os.getpid())

@@ -7,9 +7,10 @@ plan and data; `epoch-0003-batch-00012` was written inside the fourth epoch and 
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from safetensors.numpy import load_file
 from convscope.backend.randomness import generator_state, sync_model
 from convscope.backend.selection import load_keras
 from convscope.errors import BundleError, RunError
-from convscope.files.atomic import atomic_folder, write_json
+from convscope.files.atomic import atomic_folder, remove_folder, sweep_temporary, write_json
 from convscope.files.journal import JournalFile
 from convscope.files.manifest import check_manifest, write_manifest
 from convscope.files.tensors import save_tensors
@@ -35,6 +36,7 @@ _Callback: Any = keras.callbacks.Callback
 FOLDER = "checkpoints"
 KIND = "checkpoint"
 FORMAT = 1
+_PLACE = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?")
 _OVERHEAD = 50  # at an epoch's end write only when this many times the last write's seconds have passed: 2 % at most
 
 
@@ -126,27 +128,37 @@ def read_checkpoint(path: Path) -> Saved:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """All checkpoints of a run folder, newest first."""
-    return sorted((folder / FOLDER).glob("epoch-*"), reverse=True)
+    """All checkpoints of a run folder, newest first: by epoch and batch, whatever any clock said."""
+    found = [(match, path) for path in (folder / FOLDER).glob("epoch-*") if (match := _PLACE.fullmatch(path.name))]
+    return [path for _, path in sorted(((int(m[1]), int(m[2] or 0)), p) for m, p in found)][::-1]
 
 
 def newest_valid(folder: Path) -> tuple[Saved, list[str]]:
     """The newest checkpoint that is whole, and what was wrong with newer ones, in words.
 
-    Damaged ones are kept for a look, renamed to "damaged-...", so that nothing counts them again.
+    Damaged ones are kept for a look, renamed to "damaged-...", so that nothing counts them again; what killed writers
+    left unfinished is swept away.
 
     Raises:
         RunError: there is none; says what was wrong with each.
     """
     damaged: list[str] = []
+    if (folder / FOLDER).is_dir():
+        sweep_temporary(folder / FOLDER)
     for path in checkpoints(folder):
         try:
             return read_checkpoint(path), damaged
         except BundleError as error:
             damaged.append(str(error))
-            path.rename(path.with_name(f"damaged-{path.name}"))
+            path.rename(_free(path.with_name(f"damaged-{path.name}")))
     found = "; ".join(damaged) or "none is there"
     raise RunError(f"{folder}: expected a checkpoint to go on from, {found}; start a new run")
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the same name with the first number that is not taken."""
+    names = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in count(1))
+    return next(name for name in names if not name.exists())
 
 
 class Checkpoint(_Callback):
@@ -181,6 +193,7 @@ class Checkpoint(_Callback):
         if batch + 1 >= (self.params or {}).get("steps", 0):
             return
         if self._stop.signal_number is not None:
+            self._stop.settle()
             self.write()
             raise TrainingStopped(self._stop.signal_number)
         if time.monotonic() - self._last_s >= 60 * self._plan.checkpoint_minutes:
@@ -193,14 +206,20 @@ class Checkpoint(_Callback):
             TrainingStopped: after the checkpoint that a stop asked for.
         """
         if self._stop.signal_number is not None:
+            self._stop.settle()
             self.write()
             raise TrainingStopped(self._stop.signal_number)
         if time.monotonic() - self._last_s >= _OVERHEAD * self._cost_s:
             self.write()
 
     def write(self) -> None:
-        """Write now, then remove those that the plan does not keep."""
+        """Write now, then remove those that the plan does not keep; weights with NaN never replace finite ones."""
         began_s = time.monotonic()
+        sync_model(self.model)
+        if not all(np.isfinite(v).all() for v in read_variables(self.model.trainable_variables)):
+            if self._file is not None:
+                self._file.write("note", text="no checkpoint written here: weights hold NaN or infinity")
+            return
         self.written = write_checkpoint(
             self._folder, state=self._state, whole=self._whole, fitted=self.model, prints=self._prints
         )
@@ -215,4 +234,4 @@ def prune(folder: Path, *, keep: int, best_epoch: int) -> None:
     """Remove all checkpoints but the `keep` newest and that of the best epoch."""
     for path in checkpoints(folder)[keep:]:
         if path.name != f"epoch-{best_epoch:04d}":
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)

@@ -14,6 +14,7 @@ from convscope.files.journal import JournalFile
 from convscope.models.network import Network, feature_extractor
 from convscope.records.progress import Progress, silent
 from convscope.records.run import History
+from convscope.training.batch_pictures import batch_words
 from convscope.training.callbacks import Journal
 from convscope.training.checkpoint import Checkpoint, Saved
 from convscope.training.compiling import computing_in
@@ -21,6 +22,7 @@ from convscope.training.feed import BatchSource, Feed
 from convscope.training.job import TrainingJob, compute_features
 from convscope.training.kinds import Kind, kind_for
 from convscope.training.lr_finder import find_rate
+from convscope.training.memory import MemoryAdvice, OutOfMemoryError
 from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
@@ -127,7 +129,8 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
     if state.ended != "patience" and state.phase_epochs < phase.epochs:
         ready = _prepare(run, phase, model, saved)
         try:
-            _fit_epochs(run, ready)
+            with MemoryAdvice(model, run.job.plan.batch_size, lambda: ready.feed[0]):
+                _fit_epochs(run, ready)
             state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
             ready.checkpoint.write()
             if run.job.plan.ema and phase.what != "own":
@@ -136,7 +139,7 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
         except TrainingStopped as stopped:
             run.file.write("stop", reason="asked to stop", exit_code=stopped.exit_code)
             raise
-        except DivergedError as error:
+        except (DivergedError, OutOfMemoryError) as error:
             run.file.write("stop", reason=str(error))
             raise
         finally:
@@ -194,7 +197,10 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
     written = ready.checkpoint
     rate = state.rates.get(phase.name, phase.rate)
     return [
-        FiniteLoss(lambda: f"kept: {written.written.name if written.written else 'no checkpoint yet'}"),
+        FiniteLoss(
+            lambda: f"kept: {written.written.name if written.written else 'no checkpoint yet'}",
+            lambda: batch_words(run.job, len(state.rows), state.batch),
+        ),
         *([ready.once] if ready.once else []),
         Turn(ready.feed, ready.first_epoch),
         BestEpoch(plan, state, ready.first_epoch),

@@ -11,8 +11,9 @@ import numpy as np
 from convscope.backend.randomness import restore_generator_state
 from convscope.backend.selection import backend_name, load_keras
 from convscope.errors import RunError
-from convscope.files.journal import JournalFile, plain
-from convscope.training.checkpoint import Saved, newest_valid
+from convscope.files.atomic import TEMPORARY_PREFIX
+from convscope.files.journal import JOURNAL, JournalFile, plain, read_journal
+from convscope.training.checkpoint import FOLDER, Saved, newest_valid
 from convscope.training.feed import Feed
 from convscope.training.job import TrainingJob
 from convscope.training.plan import Plan
@@ -73,18 +74,36 @@ def check_same(saved: dict[str, Any], now: dict[str, Any], where: Path) -> None:
             raise RunError(f"{where}: expected the {words} of the first start{was}, got another; start a new run")
 
 
-def restored(folder: Path, job: TrainingJob, model: Any, file: JournalFile) -> Saved:
+def restored(folder: Path, job: TrainingJob, model: Any, file: JournalFile) -> Saved | None:
     """Read the newest whole checkpoint of a run and check that it fits; damaged ones are named in the journal.
 
+    None for a run that was stopped before its first checkpoint: nothing was learned, it begins anew.
+
     Raises:
-        RunError: there is none, or data, plan, network or back end differ.
+        RunError: all are damaged, this is no run, or data, plan, network or back end differ.
     """
+    if not _has_saved(folder) and _has_begun(folder):
+        file.write("note", text="stopped before its first checkpoint: training begins anew")
+        return None
     saved, damaged = newest_valid(folder)
     check_same(saved.prints, fingerprints(job, model), saved.folder)
     for words in damaged:
         file.write("note", text=f"passed over a damaged checkpoint: {words}; going on from {saved.folder.name}")
     file.write("resume", folder=saved.folder.name, epoch=len(saved.state.rows), batch=saved.state.batch)
     return saved
+
+
+def _has_saved(folder: Path) -> bool:
+    place = folder / FOLDER
+    return place.is_dir() and any(not p.name.startswith(TEMPORARY_PREFIX) for p in place.iterdir())
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether the journal says that a run started, and nothing of a finished epoch."""
+    if not (folder / JOURNAL).is_file():
+        return False
+    kinds = {event["event"] for event in read_journal(folder)}
+    return "start" in kinds and "checkpoint" not in kinds
 
 
 class RestoreOnce(_Callback):

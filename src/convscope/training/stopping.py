@@ -132,10 +132,10 @@ class Plateau(_Callback):
 class FiniteLoss(_Callback):
     """Stop with a clear error at the first batch whose loss is NaN or infinite."""
 
-    def __init__(self, kept: Callable[[], str]) -> None:
-        """`kept` says in words what is left of the run."""
+    def __init__(self, kept: Callable[[], str], named: Callable[[], str] = str) -> None:
+        """`kept` says in words what is left of the run, `named` which pictures the present batch holds."""
         super().__init__()
-        self._kept = kept
+        self._kept, self._named = kept, named
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -146,11 +146,13 @@ class FiniteLoss(_Callback):
         """Look at the running mean of the loss, which stays NaN once it is.
 
         Raises:
-            DivergedError: naming epoch and batch.
+            DivergedError: naming epoch, batch and pictures.
         """
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
+            named = self._named()
             raise DivergedError(
-                f"expected a finite loss, got {float(loss)} in epoch {self._epoch + 1}, batch {batch + 1}; "
-                f"{self._kept()}; lower the learning rate, set clipnorm, or look for pictures with NaN"
+                f"expected a finite loss, got {float(loss)} in epoch {self._epoch + 1}, batch {batch + 1}"
+                f"{f' ({named})' if named else ''}; {self._kept()}; lower the learning rate, set clipnorm, or look for "
+                "pictures with NaN"
             )
