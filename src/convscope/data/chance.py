@@ -15,7 +15,7 @@ from scipy.special import betaincinv
 from convscope.errors import PlanError
 from convscope.records.augmentation import RAND_AUGMENT_OPS, Augmentation
 
-_SAMPLE, _ORDER = 1, 2  # what a stream is for: the highest word of its counter
+_SAMPLE, _ORDER, MOSAIC = 1, 2, 3  # what a stream is for: the highest word of its counter
 # fmt: off
 _NAMES = (
     "flip_horizontal", "flip_vertical", "rotate", "scale", "shift_y", "shift_x", "crop_h", "crop_w", "crop_y", "crop_x",
@@ -69,6 +69,16 @@ def epoch_order(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
     if not shuffle:
         return np.arange(n, dtype=np.int64)
     return np.argsort(_raw(seed, epoch, 0, _ORDER, n), kind="stable").astype(np.int64)
+
+
+def numbers_for(purpose: int, *, seed: int, epoch: int, index: int, count: int) -> np.ndarray:
+    """(count,) float64 in [0, 1) of one sample for a further purpose (`MOSAIC`), apart from all other streams.
+
+    Raises:
+        PlanError: a negative seed or epoch.
+    """
+    _check_seed(seed, epoch)
+    return (_raw(seed, epoch, index, purpose, count) >> np.uint64(11)) * 2.0**-53
 
 
 def is_mixed(augmentation: Augmentation) -> bool:
