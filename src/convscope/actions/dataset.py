@@ -18,7 +18,7 @@ from convscope.errors import DataError, RunError
 from convscope.files.atomic import write_json
 from convscope.records.audit import Audit
 from convscope.records.progress import Progress, silent
-from convscope.records.samples import Samples, Split
+from convscope.records.samples import Samples, Split, truth_bytes
 from convscope.training.plan import Plan
 
 SPLIT = "split.json"
@@ -129,8 +129,7 @@ def data_sha256(samples: Samples) -> str:
         if path is not None:
             file = Path(path(index))
             digest.update(str(file.stat().st_size if file.exists() else -1).encode() + b"\0")
-    if samples.truth is not None:
-        digest.update(np.ascontiguousarray(samples.truth).tobytes())
+    digest.update(truth_bytes(samples.truth))
     return digest.hexdigest()
 
 

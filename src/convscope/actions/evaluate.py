@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.dataset import Parts, read_split
-from convscope.actions.predict import known_card, predict_samples
+from convscope.actions.predict import known_card
 from convscope.actions.run_folder import RunFolder
+from convscope.actions.steps import steps_for
 from convscope.data.opening import read_data
 from convscope.errors import DataError, RunError
-from convscope.metrics.score import score_predictions
-from convscope.records.prediction import Predictions, Scores
+from convscope.records.prediction import Scores
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples
 
@@ -33,14 +33,9 @@ def evaluate_run(run: RunFolder, data: Any = None, *, progress: Progress = silen
     """
     if data is None and not _data_path(run):
         return run.scores  # arrays are gone with their process; the scores of the end of training stand
-    samples = kept_back(run) if data is None else read_data(data, task=known_card(run.opened).task)
-    return score_predictions(predictions_for(run, samples, progress=progress))
-
-
-def predictions_for(run: RunFolder, samples: Samples, *, progress: Progress = silent) -> Predictions:
-    """Calibrated predictions for samples with truth, classes matched by name."""
-    card = known_card(run.opened)
-    return predict_samples(run.opened, matched(samples, card.classes), progress=progress)
+    task = known_card(run.opened).task
+    samples = kept_back(run) if data is None else read_data(data, task=task)
+    return steps_for(task).score(run.opened, samples, progress=progress)
 
 
 def parts_of(run: RunFolder) -> Parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,12 +32,14 @@ class Prepared:
         preprocess: how pictures become its input.
         name: catalogue name, or OWN.
         notes: what was decided and should be said.
+        output_kind: what its outputs are, where its end does not say it (boxes, masks); "" where it does.
     """
 
     trained: Any
     preprocess: Preprocess
     name: str
     notes: tuple[str, ...] = ()
+    output_kind: Literal["", "boxes", "masks"] = ""
 
     @property
     def model(self) -> Any:

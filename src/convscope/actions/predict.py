@@ -1,21 +1,18 @@
-"""`convscope predict`: what a trained network says of new pictures, calibrated, as records, CSV and JSON."""
+"""What a trained network says of each picture, calibrated, as records, CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convscope.actions.opening import open_any
 from convscope.data.budget import CacheBudget
 from convscope.data.loader import Loader
-from convscope.data.loose import read_pictures
 from convscope.errors import DataError, ModelError, RunError
 from convscope.files.atomic import atomic_file, write_json, write_text
 from convscope.files.journal import plain
@@ -27,32 +24,6 @@ from convscope.records.samples import Samples
 
 BATCH = 32
 SCORED, SCORED_FACTS = "scores.npz", "scores.json"
-
-
-def predict_files(
-    model: str | Path | Opened,
-    files: Sequence[str | Path],
-    *,
-    native_size: bool = False,
-    progress: Progress = silent,
-) -> Predictions:
-    """Say what a network sees in picture files.
-
-    Args:
-        model: a run, a bundle, or an opened model.
-        files: pictures, or folders of pictures.
-        native_size: give each picture at its own size (networks that end in global pooling only).
-        progress: told how far it is.
-
-    Returns:
-        Calibrated scores, in the order of the files; a picture that can't be read is left out and named.
-
-    Raises:
-        DataError: no readable picture.
-        ModelError: a bare .keras file, of which neither classes nor preprocessing are known.
-    """
-    opened = model if isinstance(model, Opened) else open_any(model)
-    return predict_samples(opened, read_pictures(files), native_size=native_size, progress=progress)
 
 
 def predict_samples(

@@ -9,10 +9,10 @@ from typing import Any
 from convscope.actions.evaluate import evaluate_run
 from convscope.actions.look import Scope
 from convscope.actions.opening import find_run
-from convscope.actions.predict import predict_files
 from convscope.actions.report import write_report
 from convscope.actions.run_folder import RunFolder
-from convscope.records.prediction import Predictions, Scores
+from convscope.actions.say import predict_files
+from convscope.records.prediction import Scores
 from convscope.records.progress import Progress, silent
 
 
@@ -28,10 +28,8 @@ class Run(RunFolder):
         """Score the model on `data` (pictures with labels), or on the run's own kept-back pictures."""
         return evaluate_run(self, data, progress=progress)
 
-    def predict(
-        self, files: Sequence[str | Path], *, native_size: bool = False, progress: Progress = silent
-    ) -> Predictions:
-        """Say what the model sees in picture files (see `convscope.actions.predict`)."""
+    def predict(self, files: Sequence[str | Path], *, native_size: bool = False, progress: Progress = silent) -> Any:
+        """Say what the model sees in picture files: Predictions, Detections or Segmentations, by its task."""
         return predict_files(self.opened, files, native_size=native_size, progress=progress)
 
     def report(self, *, out: Path | None = None, progress: Progress = silent) -> Path:

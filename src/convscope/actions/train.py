@@ -14,6 +14,7 @@ from convscope.actions.provenance import begin_facts
 from convscope.actions.run import Run
 from convscope.actions.run_folder import PLAN
 from convscope.actions.scan_report import write_audit
+from convscope.actions.steps import steps_for
 from convscope.errors import ModelError, PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JOURNAL, JournalFile
@@ -85,7 +86,7 @@ def train_parts(
     progress: Progress = silent,
 ) -> Run:
     """Train on data that is already divided; the caller holds the folder's lock."""
-    from convscope.actions.network import prepare
+    from convscope.actions.watching import watch
     from convscope.bundle.saving import architecture_of
     from convscope.training.fit import fit
     from convscope.training.job import TrainingJob
@@ -93,7 +94,7 @@ def train_parts(
     from convscope.training.stopping import DivergedError
 
     check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
-    prepared = prepare(plan, parts.samples, own)
+    prepared = steps_for(parts.samples.task).prepare(plan, parts.samples, own)
     if own is not None:
         architecture_of(own)  # a model that can't be saved is refused before hours of training, not after
     if continue_from is not None:
@@ -109,7 +110,9 @@ def train_parts(
         for note in prepared.notes:
             journal.write("note", text=note)
     try:
-        fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=callbacks, progress=progress)
+        watched = watch(run.path, parts.val if len(parts.val) else parts.train, prepared, plan)
+        called = (*watched, *callbacks)
+        fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)
     except DivergedError:
         judge(run, parts, plan, diverged=True)
         raise

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from convscope.errors import BundleError, ConvscopeError
-from convscope.records.card import Card
+from convscope.records.card import OUTPUT_KINDS, Card
 from convscope.records.geometry import Preprocess
 from convscope.records.provenance import Provenance
 from convscope.records.samples import Task
@@ -48,6 +48,7 @@ def card_from_dict(facts: Any, where: str) -> Card:
             classes=tuple(facts["classes"]),
             preprocess=Preprocess.from_dict(facts["preprocess"]),
             network=str(facts["network"]),
+            output_kind=facts.get("output_kind", "probabilities"),
             temperature=float(facts["temperature"]),
             unsure_below=float(facts["unsure_below"]),
             feature_layer=str(facts["feature_layer"]),
@@ -58,6 +59,8 @@ def card_from_dict(facts: Any, where: str) -> Card:
         raise BundleError(f"{where}: expected the facts of a model, can't read them: {error}") from error
     if card.task not in get_args(Task) or not all(isinstance(name, str) for name in card.classes):
         raise BundleError(f"{where}: expected a known task and class names, got {card.task!r}")
+    if card.output_kind not in OUTPUT_KINDS:
+        raise BundleError(f"{where}: expected outputs of a known kind, got {card.output_kind!r}; update convscope")
     if card.temperature <= 0:
         raise BundleError(f"{where}: expected a temperature above 0, got {card.temperature}")
     return card

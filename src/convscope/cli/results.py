@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from convscope.cli.screen import number, percent, progress, say, say_json, table
 from convscope.records.prediction import Predictions, Scored, Scores
@@ -42,22 +43,23 @@ def predict(
     Args:
         run: a run folder, a name below runs/, `last`, or a bundle folder.
         files: pictures, or folders of pictures.
-        out: a folder for predictions.csv and predictions.json; without it only the screen.
+        out: a folder for the files (CSV and JSON; for boxes and masks pictures too); without it only the screen.
         json: print JSON instead of a table.
         native_size: give each picture at its own size (networks that end in global pooling only).
     """
-    from convscope.actions.predict import as_rows, predict_files, write_predictions
+    from convscope.actions.say import say_of_files
 
     with progress() as listen:
-        predictions = predict_files(run, files, native_size=native_size, progress=listen)
-    if out is not None:
-        write_predictions(out, predictions)
+        said = say_of_files(run, files, native_size=native_size, progress=listen)
+        written = [] if out is None else said.write(out)
     if json:
-        say_json(as_rows(predictions))
+        say_json(said.rows)
         return
-    show_predictions(predictions)
-    if out is not None:
-        say(f"Wrote {out / 'predictions.csv'} and {out / 'predictions.json'}")
+    show_rows(said.rows)
+    if isinstance(said.record, Predictions):
+        _say_unsure(said.record, said.rows)
+    if written:
+        say(f"Wrote {' and '.join(str(path) for path in written)}")
 
 
 def report(run: str, *, out: Path | None = None) -> None:
@@ -74,16 +76,25 @@ def report(run: str, *, out: Path | None = None) -> None:
     say(f"Report: {page}")
 
 
-def show_predictions(predictions: Predictions, most: int = 50) -> None:
+def show_predictions(predictions: Predictions) -> None:
     """Print the first predictions as a table."""
     from convscope.actions.predict import as_rows
 
     rows = as_rows(predictions)
+    show_rows(rows)
+    _say_unsure(predictions, rows)
+
+
+def show_rows(rows: list[dict[str, Any]], most: int = 50) -> None:
+    """Print the first rows of what a network says."""
     columns = list(rows[0]) if rows else []
     shown = [[_cell(row[c]) for c in columns] for row in rows[:most]]
     table("Predictions", columns, shown, right=tuple(range(2, len(columns))))
     if len(rows) > most:
         say(f"... and {len(rows) - most} more; --out FOLDER writes all")
+
+
+def _say_unsure(predictions: Predictions, rows: list[dict[str, Any]]) -> None:
     unsure = sum(bool(row.get("unsure")) for row in rows)
     if unsure:
         say(

@@ -179,9 +179,19 @@ def _stratum_of(samples: Samples) -> np.ndarray:
     if samples.task == "multilabel":
         rarity = np.where(truth > 0, truth.sum(axis=0), np.inf)
         return np.where(truth.any(axis=1), rarity.argmin(axis=1), truth.shape[1]).astype(np.int64)
+    if samples.task == "detect":
+        return _rarest_object(truth, len(samples.classes))
+    if samples.task == "segment":
+        return np.zeros(n, np.int64)  # masks are read when they are needed, not to divide them
     bins = max(1, min(10, n // 5))
     inner = np.quantile(truth[:, 0], np.linspace(0, 1, bins + 1)[1:-1])
     return np.searchsorted(inner, truth[:, 0], side="right").astype(np.int64)
+
+
+def _rarest_object(truth: np.ndarray, classes: int) -> np.ndarray:
+    """(n,) int64: of the classes on each picture the one with fewest boxes in all; `classes` for background."""
+    counts = sum((np.bincount(boxes.labels, minlength=classes) for boxes in truth), np.zeros(classes, np.int64))
+    return np.array([min(boxes.labels, key=lambda c: counts[c], default=classes) for boxes in truth], np.int64)
 
 
 def _strata(units: list[_Unit]) -> list[list[_Unit]]:
@@ -225,8 +235,11 @@ def _rule(samples: Samples, found: dict[str, np.ndarray], ties: list[tuple[int, 
     parts = [f"seed {seed}"]
     if samples.given_split is not None:
         parts = ["as the data says", f"rest by seed {seed}"]
-    by = {"classify": "class", "multilabel": "rarest label", "regress": "quantile"}[samples.task]
-    parts.append(f"stratified by {by}" if samples.truth is not None else "no truth to stratify by")
+    by = {"classify": "class", "multilabel": "rarest label", "regress": "quantile", "detect": "rarest class"}
+    if samples.truth is None:
+        parts.append("no truth to stratify by")
+    elif samples.task in by:
+        parts.append(f"stratified by {by[samples.task]}")
     if samples.groups is not None:
         parts.append(f"{len(set(samples.groups))} groups kept together")
     if ties:
@@ -243,9 +256,12 @@ def _rule(samples: Samples, found: dict[str, np.ndarray], ties: list[tuple[int, 
 
 
 def _lacking(samples: Samples, found: dict[str, np.ndarray]) -> list[str]:
-    if samples.truth is None or samples.task == "regress":
+    if samples.truth is None or samples.task in ("regress", "segment"):
         return []
     truth, words = samples.truth, []
+    if samples.task == "detect":
+        k = len(samples.classes)
+        truth = np.stack([np.bincount(boxes.labels, minlength=k) for boxes in truth]) if len(truth) else truth
     for name, indices in found.items():
         if not indices.size:
             continue

@@ -52,6 +52,16 @@ class Boxes:
         """(k,) bool; all False where nothing was said."""
         return np.zeros(len(self), bool) if self.crowd is None else self.crowd
 
+    def fingerprint(self) -> bytes:
+        """Bytes that are equal for equal boxes."""
+        parts = (
+            np.asarray(self.xyxy, np.float32),
+            np.asarray(self.labels, np.int64),
+            self.is_crowd,
+            np.array(self.picture_hw),
+        )
+        return b"\0".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Found:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from convscope.records.geometry import Preprocess
 from convscope.records.provenance import Provenance
 from convscope.records.samples import Task
+
+OutputKind = Literal["probabilities", "logits", "values", "boxes", "masks"]
+OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Card:
     Attributes:
         task, classes: as in Samples.
         preprocess: how pictures become network input.
-        output_kind: what the outputs are: "probabilities", "logits" or "values".
+        output_kind: what the outputs are: "probabilities", "logits" or "values" per picture, "boxes" (a detector's
+            raw maps) or "masks" (probabilities per pixel).
         network: catalogue name ("efficientnet-lite0") or "user's own model".
         temperature: divides the logits before the softmax (Guo et al. 2017); 1 for none.
         unsure_below: a top probability below this is reported as unsure.
@@ -30,7 +34,7 @@ class Card:
     classes: tuple[str, ...]
     preprocess: Preprocess
     network: str
-    output_kind: Literal["probabilities", "logits", "values"] = "probabilities"
+    output_kind: OutputKind = "probabilities"
     temperature: float = 1.0
     unsure_below: float = 0.0
     feature_layer: str = ""

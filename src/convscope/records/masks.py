@@ -26,6 +26,10 @@ class MaskTruth(Protocol):
         """
         ...
 
+    def fingerprint(self) -> bytes:
+        """Bytes that change when the mask does; cheap: the name and size of a file, not its pixels."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayMask:
@@ -41,6 +45,10 @@ class ArrayMask:
     def read(self) -> np.ndarray:
         """Return the values."""
         return self.values
+
+    def fingerprint(self) -> bytes:
+        """Shape and values."""
+        return repr(self.values.shape).encode() + np.ascontiguousarray(self.values).tobytes()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,6 +120,18 @@ class Samples:
             given_split=None if self.given_split is None else tuple(self.given_split[i] for i in indices),
             set_aside=(),
         )
+
+
+def truth_bytes(truth: np.ndarray | None) -> bytes:
+    """What a fingerprint of truth is made of: equal for equal truth, whatever its kind.
+
+    Boxes and masks say it themselves by `fingerprint()`.
+    """
+    if truth is None:
+        return b""
+    if truth.dtype != object:
+        return np.ascontiguousarray(truth).tobytes()
+    return b"\0".join(hashlib.sha256(one.fingerprint()).digest() for one in truth)
 
 
 @dataclass(frozen=True, eq=False)

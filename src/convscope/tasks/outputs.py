@@ -10,9 +10,9 @@ import numpy as np
 from scipy.special import expit, log_softmax
 
 from convscope.errors import ModelError
+from convscope.records.card import OutputKind
 from convscope.records.samples import Task
 
-OutputKind = Literal["probabilities", "logits", "values"]
 Encoding = Literal["one-hot", "index", "single", "values"]
 
 _SQUASHING = ("softmax", "sigmoid")

@@ -9,10 +9,11 @@ import numpy as np
 
 from convscope.errors import DataError, UnknownNameError
 from convscope.metrics.score import score_predictions
+from convscope.records.card import OutputKind
 from convscope.records.prediction import Predictions, Scores
 from convscope.records.samples import Task
 from convscope.registry import nearest
-from convscope.tasks.outputs import Head, OutputKind, to_scores
+from convscope.tasks.outputs import Head, to_scores
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from convscope.errors import DataError
 from convscope.records.augmentation import Augmentation
 from convscope.records.geometry import Preprocess
 from convscope.records.progress import Progress, silent
-from convscope.records.samples import Batch, Samples
+from convscope.records.samples import Batch, Samples, truth_bytes
 from convscope.training.plan import Plan
 
 
@@ -45,7 +45,7 @@ class TrainingJob:
             if part is None:
                 continue
             digest.update("\0".join([*part.classes, "", *part.pictures.keys]).encode("utf-8", "surrogateescape"))
-            digest.update(b"" if part.truth is None else np.ascontiguousarray(part.truth).tobytes())
+            digest.update(truth_bytes(part.truth))
         return digest.hexdigest()
 
     def train_loader(self, cache_folder: Path | None = None) -> Loader:

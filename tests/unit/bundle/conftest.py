@@ -23,6 +23,7 @@ def card() -> Card:
         classes=("cat", "dog"),
         preprocess=Preprocess(8, 8, 3),
         network="user's own model",
+        output_kind="logits",
         temperature=1.25,
         unsure_below=0.6,
         feature_layer="conv",
