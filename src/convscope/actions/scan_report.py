@@ -64,6 +64,7 @@ def read_audit(folder: Path) -> tuple[Audit, dict[str, bytes]] | None:
         Finding(**{**f, "pictures": tuple(tuple(g) for g in f["pictures"])}) for f in facts.pop("findings")
     )
     facts |= {"sizes": tuple(tuple(s) for s in facts["sizes"]), "summary": tuple(tuple(s) for s in facts["summary"])}
+    facts["box_sizes"] = tuple(tuple(s) for s in facts.get("box_sizes", ()))
     small: dict[str, bytes] = {}
     if (folder / THUMBNAILS).is_file():
         with np.load(folder / THUMBNAILS, allow_pickle=False) as stored:

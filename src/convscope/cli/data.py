@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from convscope.cli.screen import percent, progress, prose, say, say_json, table
-from convscope.records.audit import Audit
+from convscope.records.audit import COUNTED_IN_BOXES, Audit
 
 SIGNS = {"must fix": "▲ must fix:", "look": "◆ look:", "note": "○ note:"}
 
@@ -14,7 +14,7 @@ SIGNS = {"must fix": "▲ must fix:", "look": "◆ look:", "note": "○ note:"}
 def scan(
     data: Path,
     *,
-    task: Literal["auto", "classify", "multilabel", "regress"] = "auto",
+    task: Literal["auto", "classify", "multilabel", "regress", "detect"] = "auto",
     image_size: int = 224,
     report: Path | None = None,
     json: bool = False,
@@ -23,7 +23,8 @@ def scan(
     """Look at every picture once; nothing on disk is changed.
 
     Args:
-        data: a folder of class folders, a folder with train/ val/ test/, or a table (CSV, TSV) with paths and labels.
+        data: a folder of class folders, a folder with train/ val/ test/, or a table (CSV, TSV) with paths and labels;
+            or pictures with boxes: COCO JSON, Pascal VOC XML, YOLO labels or a table of boxes.
         task: what the labels mean; auto takes what the data itself says.
         image_size: the planned network input in pixels; smaller pictures are counted.
         report: also write a page (HTML) with the pictures behind each finding.
@@ -50,7 +51,7 @@ def show_audit(audit: Audit) -> None:
     total = sum(audit.classes.values())
     if audit.classes:
         rows = [(name, count, percent(count / total)) for name, count in list(audit.classes.items())[:20]]
-        table("\nClasses", ("class", "pictures", "share"), rows, right=(1, 2))
+        table("\nClasses", ("class", "boxes" if audit.task == "detect" else "pictures", "share"), rows, right=(1, 2))
         if len(audit.classes) > 20:
             say(f"... and {len(audit.classes) - 20} more classes")
     kinds = ", ".join(f"{name} {count}" for name, count in audit.kinds.items())
@@ -59,7 +60,8 @@ def show_audit(audit: Audit) -> None:
     if audit.findings:
         say("\nFindings", bold=True)
         for finding in audit.findings:
-            say(f"{SIGNS[finding.urgency]} {finding.title} · {finding.count} pictures", bold=True)
+            unit = "boxes" if audit.task == "detect" and finding.kind in COUNTED_IN_BOXES else "pictures"
+            say(f"{SIGNS[finding.urgency]} {finding.title} · {finding.count} {unit}", bold=True)
             prose(f"{finding.what} {_shown(finding.pictures)}".strip(), indent=2)
             prose(f"convscope {finding.does}", indent=2)
     else:

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+import numpy as np
+
+from convscope.data.audit_boxes import all_boxes, box_counts, box_findings, box_summary, without_boxes
 from convscope.data.audit_classes import class_counts, class_findings
 from convscope.data.audit_copies import Copies, copy_findings, find_copies
 from convscope.data.audit_facts import Facts, collect_facts
@@ -56,14 +59,16 @@ def audit_with_copies(
     facts, bad = collect_facts(samples, progress=progress, workers=workers)
     side = _sides(samples, split)
     copies = find_copies(samples, facts)
-    counts = class_counts(samples, [f.index for f in facts])
-    shortcuts = find_shortcuts(samples, facts)
-    findings = [
-        *copy_findings(samples, copies, side),
-        *shortcut_findings(shortcuts, samples, len(facts)),
-        *file_findings(samples, facts, bad, network_hw),
-        *class_findings(samples, counts, side),
-    ]
+    findings = copy_findings(samples, copies, side)
+    if samples.task == "detect":
+        counts = box_counts(samples, [f.index for f in facts])
+        findings += file_findings(without_boxes(samples), facts, bad, network_hw)
+        findings += box_findings(samples, counts, side, network_hw)
+    else:
+        counts = class_counts(samples, [f.index for f in facts])
+        findings += shortcut_findings(find_shortcuts(samples, facts), samples, len(facts))
+        findings += file_findings(samples, facts, bad, network_hw)
+        findings += class_findings(samples, counts, side)
     findings.sort(key=lambda f: (_URGENCY.index(f.urgency), -f.count))
     audit = _audit(samples, facts, counts, findings)
     return audit, copies
@@ -83,6 +88,8 @@ def _sides(samples: Samples, split: Split | None) -> Sequence[str] | None:
 def _audit(samples: Samples, facts: list[Facts], counts: dict[str, int], findings: list[Finding]) -> Audit:
     truth = samples.truth
     has_classes = truth is not None and samples.task == "classify"
+    has_boxes = truth is not None and samples.task == "detect"
+    xyxy, labels, _ = all_boxes(samples) if has_boxes else (np.zeros((0, 4)), np.zeros(0, np.int64), None)
     return Audit(
         data=shown(samples.root.resolve().name) if samples.root else "arrays",
         source=samples.source,
@@ -96,7 +103,9 @@ def _audit(samples: Samples, facts: list[Facts], counts: dict[str, int], finding
         brightness=tuple(round(f.brightness, 2) for f in facts),
         truth=tuple(int(truth[f.index]) for f in facts) if has_classes and truth is not None else (),
         findings=tuple(findings),
-        summary=summarise(len(facts), counts, findings),
+        summary=(box_summary if has_boxes else summarise)(len(facts), counts, findings),
+        box_sizes=tuple((round(b - t, 2), round(r - x, 2)) for x, t, r, b in xyxy.tolist()),
+        box_truth=tuple(labels.tolist()),
     )
 
 

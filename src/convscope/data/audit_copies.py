@@ -148,7 +148,7 @@ def named(samples: Samples, groups: Iterable[Sequence[int]]) -> tuple[tuple[str,
 
 def _two_classes(samples: Samples, copies: Copies) -> list[Finding]:
     truth = samples.truth
-    if truth is None or samples.task == "regress":
+    if truth is None or samples.task not in ("classify", "multilabel"):
         return []
 
     def torn(groups: Iterable[Group]) -> list[Group]:

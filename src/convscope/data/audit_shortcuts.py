@@ -74,7 +74,7 @@ def auc_error(area: float, positives: int, negatives: int) -> float:
 
 def find_shortcuts(samples: Samples, facts: Sequence[Facts]) -> list[Shortcut]:
     """The best class for each feature, clear or not, best first; empty without classes or with too few pictures."""
-    if samples.truth is None or samples.task == "regress" or not facts:
+    if samples.truth is None or samples.task not in ("classify", "multilabel") or not facts:
         return []
     rows = samples.truth[[f.index for f in facts]]
     member = rows[:, None] == np.arange(len(samples.classes)) if rows.ndim == 1 else rows > 0

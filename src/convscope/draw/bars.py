@@ -14,13 +14,16 @@ from convscope.records.prediction import Scored
 WIDTH, LABEL, ROW = 340, 104, 22
 
 
-def class_bars_figure(classes: dict[str, int], *, colours: Sequence[int] = (), caption: str = "") -> Figure:
-    """Pictures per class; at most the 24 largest classes are drawn, the rest counted.
+def class_bars_figure(
+    classes: dict[str, int], *, colours: Sequence[int] = (), caption: str = "", of: str = "Pictures"
+) -> Figure:
+    """Pictures (or what `of` says) per class; at most the 24 largest classes are drawn, the rest counted.
 
     Args:
         classes: name -> count, in the order to draw.
         colours: class index of each name, so that colours agree with other charts; empty for one grey.
         caption: small words below.
+        of: what is counted, in the plural.
     """
     shown = list(classes.items())[:24]
     total, largest = max(1, sum(classes.values())), max(1, *classes.values())
@@ -36,7 +39,7 @@ def class_bars_figure(classes: dict[str, int], *, colours: Sequence[int] = (), c
     if rest:
         parts.append(text(0, 2 + len(shown) * ROW + 14, f"and {rest} more classes", fill=INK3))
     told = ", ".join(f"{name} {n}" for name, n in shown)
-    words = ("Classes", f"Pictures per class: {told}" + (f" and {rest} more classes." if rest else "."), caption)
+    words = ("Classes", f"{of} per class: {told}" + (f" and {rest} more classes." if rest else "."), caption)
     return svg_figure(parts, width=WIDTH, height=8 + (len(shown) + bool(rest)) * ROW, words=words)
 
 

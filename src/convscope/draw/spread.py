@@ -108,11 +108,12 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def sizes_figure(
-    sizes: Sequence[tuple[int, int]],
+    sizes: Sequence[tuple[float, float]],
     *,
     truth: Sequence[int] = (),
     classes: tuple[str, ...] = (),
     input_hw: tuple[int | None, int | None] = (None, None),
+    of: str = "pictures",
 ) -> Figure:
     """Width against height in pixels, both logarithmic; dashed: the planned input.
 
@@ -121,6 +122,7 @@ def sizes_figure(
         truth: class index per picture, or empty.
         classes: names by index.
         input_hw: (height, width) of the network frame, or None.
+        of: what has these sizes, in the plural ("boxes").
     """
     data = np.asarray(sizes, np.float64).reshape(-1, 2)
     groups = _groups(np.asarray(truth), classes, len(data))
@@ -140,8 +142,9 @@ def sizes_figure(
     parts += [x_title("width × height, px"), *_legend(groups)]
     smaller = int(np.sum((data[:, 0] < (height or 0)) | (data[:, 1] < (width or 0))))
     caption = f"Dashed: {width}, the planned input; {count(smaller)} fall below it." if width else ""
-    caption += f" Every {every}th picture drawn." if every > 1 else ""
+    caption += f" Every {every}th of the {of} drawn." if every > 1 else ""
     high, wide = data[:, 0], data[:, 1]
     spans = f"{wide.min():.0f} to {wide.max():.0f} px wide, {high.min():.0f} to {high.max():.0f} px high"
-    words = ("Sizes", f"Scatter of picture sizes: {len(data)} pictures, {spans}.", caption)
+    title = "Sizes" if of == "pictures" else f"Sizes of {of}"
+    words = (title, f"Scatter of sizes: {len(data)} {of}, {spans}.", caption)
     return svg_figure(parts, width=WIDTH, height=HEIGHT + 24, words=words)

@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 Urgency = Literal["must fix", "look", "note"]
 
+COUNTED_IN_BOXES = frozenset(
+    {"unusable-boxes", "few-boxes", "imbalance", "box-sizes", "tiny-boxes", "over-border", "crowd-boxes"}
+)  # kinds of findings of detection data whose `count` is of boxes
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -16,7 +20,7 @@ class Finding:
         kind: stable name ("identical-files", "near-duplicates", "shortcut-brightness", "unreadable", ...).
         title: a few words ("Identical files").
         urgency: "must fix", "look" or "note".
-        count: how many pictures it touches.
+        count: how many pictures it touches (boxes for the kinds in `COUNTED_IN_BOXES` of detection data).
         what: one or two sentences: what was found.
         does: what convscope does about it ("keeps them on one side of the split").
         pictures: keys, or groups of keys, that show it; the first ones only, at most 200.
@@ -46,6 +50,8 @@ class Audit:
         truth: class index per picture where the task has classes, for coloured charts.
         findings: by urgency, then count.
         summary: plain words, each a (bold sentence, detail) pair.
+        box_sizes: (height, width) in pixels of each marked box, and box_truth its class index; detect only, where
+            `classes` counts boxes.
     """
 
     data: str
@@ -61,6 +67,8 @@ class Audit:
     truth: tuple[int, ...]
     findings: tuple[Finding, ...]
     summary: tuple[tuple[str, str], ...]
+    box_sizes: tuple[tuple[float, float], ...] = ()
+    box_truth: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON form."""

@@ -61,7 +61,13 @@ def findings_table(audit: Audit) -> Table:
     findings = sorted(audit.findings, key=lambda f: (order.index(f.urgency), -f.count))
     rows = tuple((f.title, count(f.count), f.what, f.does, GLYPHS[f.urgency][0]) for f in findings)
     tones = tuple(GLYPHS[f.urgency][1] for f in findings)
-    header = ("Finding", "Pictures", "What was found", "What convscope does", "Urgency")
+    header = (
+        "Finding",
+        "Pictures" if audit.task != "detect" else "Count",
+        "What was found",
+        "What convscope does",
+        "Urgency",
+    )
     note = ", ".join(
         f"{n} {words}"
         for urgency, words in (("must fix", "to fix before training"), ("look", "to look at"), ("note", "noted"))
@@ -78,6 +84,7 @@ def audit_facts(audit: Audit) -> tuple[Facts, ...]:
         ("read as", audit.source),
         ("task", f"{audit.task}, {len(audit.classes)} classes" if audit.classes else audit.task),
         ("pictures", f"{count(audit.n)}, {size}"),
+        *((("boxes", count(sum(audit.classes.values()))),) if audit.task == "detect" else ()),
     )
     kinds = tuple((kind, count(n)) for kind, n in audit.kinds.items())
     names = (
@@ -116,9 +123,14 @@ def audit_section(
     blocks: list[Block] = [findings_table(audit)]
     if audit.classes:
         colours = [order.index(c) for c in audit.classes] if len(order) <= 4 else []
-        blocks.append(class_bars_figure(audit.classes, colours=colours, caption=_balance_words(audit)))
+        of, caption = ("Boxes", "") if audit.task == "detect" else ("Pictures", _balance_words(audit))
+        blocks.append(class_bars_figure(audit.classes, colours=colours, caption=caption, of=of))
     if audit.sizes:
         blocks.append(sizes_figure(audit.sizes, truth=audit.truth, classes=order, input_hw=input_hw))
+    if audit.box_sizes:
+        blocks.append(
+            sizes_figure(audit.box_sizes, truth=audit.box_truth, classes=order, input_hw=input_hw, of="boxes")
+        )
     if audit.brightness:
         words = ("mean of all pixels, 0 to 255", "Height: share of the pictures of the group in each bin.")
         blocks.append(
