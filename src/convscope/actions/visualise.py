@@ -184,7 +184,10 @@ def _shown(grown: Grown, opened: Any, probe: Probe, how: Ascent, title: str) -> 
     told = how.words()
     section = grown_section(list(pictures), grown.words, history=grown.history, how=told, title=title)
     facts = (Facts("Growing", (("steps", str(how.steps)), ("held as", how.holding), ("seed", str(how.seed)))),)
+    rose = int((grown.history[-1] > grown.history[0]).sum())
+    words = ((f"The objective rose for {rose} of {len(pictures)} pictures.", f"{how.steps} steps each."),)
     report = Report(
+        words=words,
         title=title or "pictures that it would like to see", subtitle=str(probe.model.name), facts=facts,
         sections=(section,), provenance=where,
     )  # fmt: skip

@@ -83,7 +83,7 @@ class Held:
         height, width, channels = size
         rng = np.random.Generator(np.random.Philox(key=how.seed))
         frequency = np.sqrt(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2)
-        self._scale = 1 / np.maximum(frequency, 1 / max(height, width)) / np.sqrt(height * width)
+        self._scale = 1 / np.maximum(frequency, 1 / max(height, width)) / 4  # as in Lucid, so that its step sizes hold
         if start is not None:
             share = np.clip((start - how.low) / (how.high - how.low), 0.005, 0.995)
             self.numbers = np.log(share / (1 - share)).astype(np.float64)

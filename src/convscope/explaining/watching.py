@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,12 @@ PREFIX = "look:heat"
 
 
 def heat_look(
-    method: str = "grad-cam", target: TargetLike = None, *, wish: Wish | None = None, limits: Limits | None = None
+    method: str = "grad-cam",
+    target: TargetLike = None,
+    *,
+    wish: Wish | None = None,
+    limits: Limits | None = None,
+    classes: Sequence[str] = (),
 ) -> Callable[[Any, np.ndarray], dict[str, np.ndarray]]:
     """What `convscope.callbacks.Watch(images, look=...)` calls after each epoch.
 
@@ -28,6 +33,7 @@ def heat_look(
         target: fix it to the truth (one class per picture), so that only the network changes from epoch to epoch.
         wish: layer, options, seed.
         limits: of memory and batch.
+        classes: names in index order, where the target is given by name.
 
     Returns:
         (model, images) -> {"heat": (n, h, w) float32, "score": (n,)}; the model is compiled for this once.
@@ -36,7 +42,7 @@ def heat_look(
 
     def look(model: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         sync_model(model)
-        probe = probes.setdefault(id(model), Probe(model))
+        probe = probes.setdefault(id(model), Probe(model, classes=classes))
         found = explain(probe, images, method, target, wish=wish, limits=limits)
         return {"heat": found.heat, "score": found.scores}
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from convscope.draw.numbers import percent, three
 from convscope.draw.overlay import overlay
-from convscope.draw.thresholds import threshold_figure
+from convscope.draw.removal import removal_figure
 from convscope.draw.tiles import picture_tile
 from convscope.records.figure import Figure
-from convscope.records.judgement import ALIKE, MEASURES, Judgement, Measured, Sanity
+from convscope.records.judgement import ALIKE, MEASURES, RANDOM, Judgement, Measured, Sanity
 from convscope.records.provenance import Provenance
 from convscope.records.report import Block, Section, Sheet, Table, Tile, Tone, Words
 
@@ -36,10 +36,19 @@ def judgement_section(judgement: Judgement, *, note: str = "") -> Section:
 
 
 def judged_words(judgement: Judgement) -> Words:
-    """The judge's sentences, and how to read the table."""
-    told = tuple((sentence, "") for sentence in judgement.words)
+    """What the judge says in all, then method by method, and how to read the table."""
+    first = [s for s in judgement.words if not _about(s, judgement.methods)]
+    pairs = [(sentence, "") for sentence in first]
+    for name in judgement.methods:
+        said = [s.removeprefix(f"{name} ") for s in judgement.words if _about(s, (name,))]
+        if said:
+            pairs.append((name, " ".join(f"{s[0].upper()}{s[1:]}" for s in said)))
     how = "Each number is a mean over the pictures with its 95 % interval; a random map is judged beside the methods."
-    return (*told, ("How to read the table.", how))
+    return (*pairs, ("How to read the table.", how))
+
+
+def _about(sentence: str, methods: Sequence[str]) -> bool:
+    return any(sentence.startswith(f"{name} ") for name in methods)
 
 
 def _cell(name: str, found: Measured | None) -> str:
@@ -86,19 +95,14 @@ def _curves(judgement: Judgement) -> list[Figure]:
     names = [m for m in judgement.methods if m in judgement.curves]
     if not names:
         return []
-    figures = []
     told = {
         "insertion": "Warmest pixels are shown first over a blurred picture; a steep rise is good.",
         "deletion": "Warmest pixels are blacked out first; a steep fall is good.",
     }
-    for kind, caption in told.items():
-        lines = [(m, judgement.curves[m][kind]) for m in names]
-        if any(values.min() < -1e-6 or values.max() > 1 + 1e-6 for _, values in lines):
-            continue  # a score that is no probability has no frame from 0 to 1; the table holds its mean
-        curves = [(m, np.linspace(0, 1, len(v)), v) for m, v in lines]
-        axes = ("share of the pixels", "mean score")
-        figures.append(threshold_figure(kind.capitalize(), curves, axes=axes, caption=caption))
-    return figures
+    return [
+        removal_figure(kind.capitalize(), {m: judgement.curves[m][kind] for m in names}, grey=RANDOM, caption=caption)
+        for kind, caption in told.items()
+    ]
 
 
 def _agreement_table(judgement: Judgement) -> Table:
@@ -137,7 +141,9 @@ def methods_section(
             alt = f"{method} on {name}"
             lines = ("red for, blue against",) if has_sign else ("yellow is warm",)
             tiles.append(picture_tile(over, alt, head=method, lines=lines, longest_px=TILE_PX))
-        sheets.append(Sheet(name, tuple(tiles), caption=provenance.line() if provenance else "", is_strip=True))
+        is_last = i == min(most, len(pictures)) - 1
+        caption = provenance.line() if provenance and is_last else ""
+        sheets.append(Sheet(name, tuple(tiles), caption=caption, is_strip=True))
     note = f"{min(most, len(pictures))} of {len(pictures)} pictures, heat at 50 % over grey"
     return Section("methods", "The same pictures, method by method", note, (), tuple(sheets))
 

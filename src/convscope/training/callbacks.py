@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.backend.randomness import sync_model
 from convscope.backend.selection import backend_name, load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.files.atomic import atomic_file
@@ -107,6 +108,8 @@ class Watch(_Callback):
         look: (model, images) -> name -> array, called after each epoch (Grad-CAM comes in this way).
         every: epochs between two looks.
         first_epoch: epochs that were done before Keras' epoch 0.
+        whole: the model that is looked at, where the fitted one is only a part of it (a head on features).
+        count: () -> epochs done so far, for trainings of several phases, each of which Keras counts from 0.
     """
 
     def __init__(
@@ -118,6 +121,8 @@ class Watch(_Callback):
         look: Look | None = None,
         every: int = 1,
         first_epoch: int = 0,
+        whole: Any = None,
+        count: Callable[[], int] | None = None,
     ) -> None:
         """Keep the pictures; the model is looked at when training begins."""
         super().__init__()
@@ -125,29 +130,32 @@ class Watch(_Callback):
         self.latest: dict[str, np.ndarray] = {}
         self._folder = None if folder is None else Path(folder) / "watch"
         self._layers, self._look, self._every, self._first = tuple(layers), look, max(1, every), first_epoch
+        self._whole, self._count = whole, count
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Look once before anything is learned."""
-        if self._first == 0:
+        if (self._first if self._count is None else self._count()) == 0:
             self._write(0, {"images": self.images, **self._see()})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, keep, write."""
-        number = self._first + epoch + 1
+        number = self._first + epoch + 1 if self._count is None else self._count()
         if number % self._every == 0:
             self._write(number, self._see())
 
     def _see(self) -> dict[str, np.ndarray]:
-        seen = {"outputs": to_numpy(self.model(self.images, training=False))}
+        sync_model(self.model)  # on JAX the newest weights lie outside the model while it is fitted
+        model = self.model if self._whole is None else self._whole
+        seen = {"outputs": to_numpy(model(self.images, training=False))}
         if self._layers:
-            inputs = self.model.inputs
+            inputs = model.inputs
             watched = keras.Model(
-                inputs[0] if len(inputs) == 1 else inputs, [self.model.get_layer(name).output for name in self._layers]
+                inputs[0] if len(inputs) == 1 else inputs, [model.get_layer(name).output for name in self._layers]
             )
             maps = keras.tree.flatten(watched(self.images, training=False))
             seen |= {f"maps:{n}": to_numpy(m).astype(np.float16) for n, m in zip(self._layers, maps, strict=True)}
         if self._look is not None:
-            seen |= {f"look:{name}": np.asarray(v) for name, v in self._look(self.model, self.images).items()}
+            seen |= {f"look:{name}": np.asarray(v) for name, v in self._look(model, self.images).items()}
         return seen
 
     def _write(self, epoch: int, seen: dict[str, np.ndarray]) -> None:

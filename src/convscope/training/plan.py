@@ -14,7 +14,7 @@ from convscope.records.augmentation import Augmentation
 from convscope.registry import nearest
 from convscope.training import plan_text
 
-GROUPS = ("data", "network", "training", "schedule", "stopping", "head", "saving")
+GROUPS = ("data", "network", "training", "schedule", "stopping", "head", "saving", "watch")
 
 
 def _option(group: str, default: Any, words: str, **rules: Any) -> Any:
@@ -139,6 +139,18 @@ class Plan(BaseModel):
     # saving
     keep_checkpoints: int = _option("saving", 3, "How many checkpoints are kept besides the best.", ge=1)
     checkpoint_minutes: float = _option("saving", 5.0, "At least one checkpoint in this many minutes.", gt=0)
+
+    # watch
+    watch_pictures: int = _option(
+        "watch",
+        4,
+        "Pictures whose heat is drawn after each epoch, as a film strip in the report; 0 for none. Classifiers with at "
+        "least 4 epochs only.",
+        ge=0,
+        le=32,
+    )
+    watch_method: str = _option("watch", "grad-cam", "How they are explained; see `convscope explain --list-methods`.")
+    watch_every: int = _option("watch", 1, "Epochs between two looks.", ge=1)
 
     augment: Augmentation = Field(
         default_factory=Augmentation,

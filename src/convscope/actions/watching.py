@@ -1,0 +1,111 @@
+"""A training that is watched: a few pictures explained after each epoch, and the film strip of the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.actions.film import film_of
+from convscope.actions.network import Prepared, as_model_input
+from convscope.data.budget import NO_CACHE
+from convscope.data.loader import Loader
+from convscope.errors import ConvscopeError
+from convscope.explaining.engine import Limits, Wish
+from convscope.explaining.method import method as registered
+from convscope.explaining.watching import PREFIX, heat_look
+from convscope.files.atomic import write_json
+from convscope.files.journal import JOURNAL, JournalFile, plain, read_journal
+from convscope.records.report import Section
+from convscope.records.samples import Samples
+from convscope.training.callbacks import Look, Watch
+from convscope.training.plan import Plan
+
+FACTS = "pictures.json"
+WORTH_EPOCHS = 4
+
+
+def watch(folder: Path, samples: Samples, prepared: Prepared, plan: Plan) -> list[Any]:
+    """The callback that a plan asks for, and what the report needs beside its files; none where it is of no use.
+
+    Args:
+        folder: the run folder.
+        samples: validation pictures, or training pictures where there are none.
+        prepared: what is trained.
+        plan: says how many pictures, by which method, how often.
+
+    Raises:
+        UnknownNameError: no such method.
+    """
+    if not plan.watch_pictures or samples.task != "classify" or samples.truth is None or not len(samples):
+        return []
+    how = registered(plan.watch_method)
+    if plan.epochs + plan.head_epochs < WORTH_EPOCHS:
+        return []
+    chosen = samples.subset(_of_every_class(np.asarray(samples.truth), plan.watch_pictures))
+    loader = Loader(chosen, prepared.preprocess, batch_size=len(chosen), cache=NO_CACHE, unreadable="drop")
+    batch = loader.batch(0, 0)
+    if not len(batch.images):
+        return []
+    truth = [int(np.asarray(chosen.truth)[i]) for i in batch.indices]
+    labels = [chosen.pictures.keys[int(i)] for i in batch.indices]
+    facts = {"truth": truth, "labels": labels, "classes": list(samples.classes), "method": how.name}
+    write_json(folder / "watch" / FACTS, plain(facts))
+    wish = Wish(saved_layer=prepared.feature_layer if how.needs_layer else "")
+    names = [samples.classes[i] for i in truth]
+    look = heat_look(how.name, names, wish=wish, limits=Limits(batch_size=8), classes=samples.classes)
+    inputs = as_model_input(batch.images, prepared.preprocess)
+    return [_Watching(folder, inputs, look, every=plan.watch_every, whole=prepared.model)]
+
+
+def film(folder: Path) -> list[Section]:
+    """The film strip of a watched run; nothing where it was not watched."""
+    path = folder / "watch" / FACTS
+    if not path.is_file():
+        return []
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if len(list(path.parent.glob("epoch-*.npz"))) < 2:
+        return []
+    how = f"{facts['method']} of the true class, {len(facts['labels'])} pictures that training did not use"
+    return [film_of(folder, facts["truth"], facts["classes"], how=how)]
+
+
+def _of_every_class(truth: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of pictures, class by class in turn."""
+    queues = [list(np.flatnonzero(truth == c)) for c in np.unique(truth)]
+    chosen: list[int] = []
+    while len(chosen) < most and any(queues):
+        for queue in queues:
+            if queue and len(chosen) < most:
+                chosen.append(int(queue.pop(0)))
+    return np.array(sorted(chosen), np.int64)
+
+
+class _Watching(Watch):
+    """Watch over all phases of a run; what can't be explained ends the watching, not the training."""
+
+    def __init__(self, folder: Path, images: np.ndarray, look: Look, *, every: int, whole: Any) -> None:
+        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=self._epochs_done)
+        self._run, self._is_over = folder, False
+
+    def _epochs_done(self) -> int:
+        if not (self._run / JOURNAL).is_file():
+            return 0
+        rows = [event["epoch"] for event in read_journal(self._run) if event["event"] == "epoch"]
+        return int(rows[-1]) if rows else 0
+
+    def _see(self) -> dict[str, np.ndarray]:
+        if self._is_over:
+            return {}
+        try:
+            return super()._see()
+        except ConvscopeError as error:
+            self._is_over = True
+            JournalFile(self._run).write("note", text=f"the pictures are not watched: {error}")
+            return {}
+
+    def _write(self, epoch: int, seen: dict[str, np.ndarray]) -> None:
+        if PREFIX in seen:
+            super()._write(epoch, seen)
