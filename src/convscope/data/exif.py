@@ -12,23 +12,29 @@ import numpy as np
 
 _ORIENTATION = 0x0112
 _HEADER = b"Exif\0\0"
+_MPF = b"MPF\0"
+_START_OF_SCAN = 0xDA  # no metadata after it
 _MAX_SEGMENTS = 64
 
 
 def jpeg_exif(data: bytes) -> bytes:
     """The TIFF block of a JPEG's EXIF segment, or b"" when there is none."""
-    place = 2
+    return jpeg_metadata(data)[0]
+
+
+def jpeg_metadata(data: bytes) -> tuple[bytes, bool]:
+    """A JPEG's EXIF block, b"" when there is none, and whether it is the first of several frames (MPO)."""
+    exif, is_first_of_several, place = b"", False, 2
     for _ in range(_MAX_SEGMENTS):
-        if len(data) < place + 4 or data[place] != 0xFF:
-            return b""
-        marker = data[place + 1]
-        if marker == 0xDA:  # start of scan: no more metadata
-            return b""
-        length = int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker == 0xE1 and data[place + 4 : place + 10] == _HEADER:
-            return data[place + 10 : place + 2 + length]
-        place += 2 + length
-    return b""
+        if len(data) < place + 4 or data[place] != 0xFF or data[place + 1] == _START_OF_SCAN:
+            break
+        marker, end = data[place + 1], place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xE1 and not exif and data.startswith(_HEADER, place + 4):
+            exif = data[place + 10 : end]
+        elif marker == 0xE2 and data.startswith(_MPF, place + 4):
+            is_first_of_several = True
+        place = end
+    return exif, is_first_of_several
 
 
 def orientation(exif: bytes) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, JpegImagePlugin
 
-from convscope.data.exif import jpeg_exif, orientation, swaps_sides, upright
+from convscope.data.exif import jpeg_metadata, orientation, swaps_sides, upright
 from convscope.data.stored import Limits, Stored, check_size, with_channels
 from convscope.errors import PictureError
 from convscope.records.samples import Picture
@@ -56,12 +56,12 @@ def _floor(at_least_hw: tuple[int, int] | None, turn: int, hw: tuple[int, int]) 
 
 
 def _orientation(data: bytes) -> tuple[int, tuple[str, ...]]:
-    exif = jpeg_exif(data)
+    exif, is_first_of_several = jpeg_metadata(data)
     number = orientation(exif)
     notes: tuple[str, ...] = ()
     if not 1 <= number <= 8:
         notes, number = (f"EXIF orientation {number} is invalid, ignored",), 1
-    if data.find(b"MPF\0", 0, 65536) >= 0:
+    if is_first_of_several:
         notes += ("first frame of several",)
     return number, notes
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from convscope.data.budget import CacheBudget
 from convscope.data.chance import draw, epoch_order, is_mixed, partner_indices
+from convscope.data.fit import freed_blocks_kept
 from convscope.data.prefetch import Submit, at_once, default_workers, prefetched
 from convscope.data.rows import DROPPED, PictureRows, Taken, Unreadable
 from convscope.errors import DataError, PlanError
@@ -132,7 +133,8 @@ class Loader:
         """
         numbers = ((epoch, i) for i in range(start, len(self)))
         workers = self.workers or default_workers()
-        with closing(prefetched(numbers, self._start, self._finish, workers=workers, ahead=AHEAD)) as ready:
+        ready = prefetched(numbers, self._start, self._finish, workers=workers, ahead=AHEAD)
+        with freed_blocks_kept(workers), closing(ready):
             for batch in ready:
                 if len(batch.indices):
                     yield batch

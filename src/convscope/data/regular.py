@@ -37,12 +37,22 @@ def read_regular(path: str | Path, *, key: str = "", max_bytes: int = MAX_FILE_B
             raise PictureError(name, f"not a regular file but {_kind(facts.st_mode)}")
         if facts.st_size > max_bytes:
             raise PictureError(name, f"file of {facts.st_size:,} bytes, more than the limit of {max_bytes:,}")
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(max_bytes)
+        return _content(handle, facts.st_size, max_bytes)
     except OSError as error:
         raise PictureError(name, f"can't be read: {error.strerror or error}") from error
     finally:
         os.close(handle)
+
+
+def _content(handle: int, size: int, max_bytes: int) -> bytes:
+    """Read to the end. One read asks for what the file has and a byte more, so that no large buffer is ever made."""
+    data = os.read(handle, min(size + 1, max_bytes))
+    while len(data) != size and len(data) < max_bytes:  # a file that grows, or says that it is empty (/proc)
+        more = os.read(handle, min(1 << 20, max_bytes - len(data)))
+        if not more:
+            break
+        data += more
+    return data
 
 
 def _why_unopened(error: OSError | ValueError) -> str:

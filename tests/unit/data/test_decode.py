@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from convscope.data.decode import decode_file, decode_picture, decode_stored
+from convscope.data.regular import read_regular
 from convscope.data.stored import Limits
 from convscope.errors import PictureError
 
@@ -340,6 +341,19 @@ def test_icc_profile_changes_nothing() -> None:
 def test_content_decides_not_the_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(encoded(SMOOTH, "JPEG"))
     assert decode_file(tmp_path / name, 3).values.shape == (120, 160, 3)
+
+
+def test_a_file_is_read_whole_whatever_size_it_states(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 9000  # more than one read
+    (tmp_path / "a").write_bytes(data)
+    assert read_regular(tmp_path / "a") == data
+    assert read_regular(tmp_path / "a", max_bytes=len(data)) == data
+    with pytest.raises(PictureError, match="more than the limit of 10"):
+        read_regular(tmp_path / "a", max_bytes=10)
+    (tmp_path / "empty").touch()
+    assert read_regular(tmp_path / "empty") == b""
+    if Path("/proc/self/cmdline").exists():  # says that it has 0 bytes
+        assert b"python" in read_regular("/proc/self/cmdline")
 
 
 def test_odd_file_kinds_never_hang(tmp_path: Path) -> None:

@@ -351,6 +351,22 @@ def test_reduced_decoding_differs_little_and_can_be_switched_off(tmp_path: Path)
         assert np.abs(picture.astype(int) - np.asarray(whole)).mean() < 0.05  # decoders of one family
 
 
+def test_memory_of_small_pictures_is_used_again_and_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PILLOW_BLOCKS_MAX", raising=False)
+    photo = Image.fromarray(skimage.data.coffee()).resize((640, 480))
+    keys = tuple(f"{i}.jpg" for i in range(20))
+    for key in keys:
+        photo.save(tmp_path / key)
+    samples = Samples(FilesSource(tmp_path, keys), None, "classify", (), root=tmp_path)
+    loader = Loader(samples, Preprocess(224, 224), batch_size=5, workers=1, cache=NO_CACHE)
+    Image.core.reset_stats()
+    for _ in loader.batches(0):
+        pass
+    counts = Image.core.get_stats()
+    assert counts["reused_blocks"] > counts["allocated_blocks"]  # Pillow's own default: 0 used again
+    assert counts["blocks_cached"] == 0
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
