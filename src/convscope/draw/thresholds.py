@@ -23,6 +23,7 @@ def threshold_figure(
     axes: tuple[str, str],
     diagonal: bool = False,
     caption: str = "",
+    is_legend_left: bool = False,
 ) -> Figure:
     """One line per class over all thresholds; at most six are drawn.
 
@@ -32,7 +33,9 @@ def threshold_figure(
         axes: words below and at the left.
         diagonal: draw the line of guessing.
         caption: small words below.
+        is_legend_left: for lines that fall at the right.
     """
+    legend = LEFT + 8 if is_legend_left else RIGHT - 168
     x, y = across(0.0, 1.0), upward(0.0, 1.0)
     parts = grid(x, y, (TICKS, TICKS), y_words=percent_tick)
     if diagonal:
@@ -46,10 +49,8 @@ def threshold_figure(
         look = {"d": path, "fill": "none", "stroke": colour, "stroke_width": 2, "stroke_dasharray": dash}
         parts.append(tag("path", look))
         at = BOTTOM - 8 - 14 * (min(len(curves), MOST) - 1 - i)
-        parts.append(
-            line(RIGHT - 168, at - 4, RIGHT - 150, at - 4, stroke=colour, stroke_width=2, stroke_dasharray=dash)
-        )
-        parts.append(text(RIGHT - 145, at, short(name, 26), fill=INK))
+        parts.append(line(legend, at - 4, legend + 18, at - 4, stroke=colour, stroke_width=2, stroke_dasharray=dash))
+        parts.append(text(legend + 23, at, short(name, 26), fill=INK))
     parts += [x_title(axes[0]), text(LEFT + 4, TOP - 4, axes[1], fill=INK3)]
     told = ", ".join(name for name, _, _ in curves[:MOST])
     left_out = f" {len(curves) - MOST} more classes not drawn." if len(curves) > MOST else ""

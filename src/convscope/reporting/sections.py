@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convscope.reporting.audit import audit_facts, audit_section
+from convscope.reporting.detecting import box_mistakes_section, detected_section, detection_section
 from convscope.reporting.looking import Film, Frame, attribution_section, film_section, filters_section, maps_section
 from convscope.reporting.pictures import augmentation_section, mistakes_section, samples_section, worst_mistakes
 from convscope.reporting.scores import folds_section, headline_words, scores_section
@@ -15,6 +16,9 @@ __all__ = [
     "audit_facts",
     "audit_section",
     "augmentation_section",
+    "box_mistakes_section",
+    "detected_section",
+    "detection_section",
     "film_section",
     "filters_section",
     "folds_section",
