@@ -9,11 +9,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
-from rich.console import Console
-
+from convscope.cli.front_page import asks_for_front_page, front_page
 from convscope.errors import ConvscopeError
+
+if TYPE_CHECKING:
+    from cyclopts import App, CycloptsError
 
 HELP = """Train a convolutional network on your pictures,
 and see why it says what it says.
@@ -27,9 +29,9 @@ RUN is a run folder, or `last` for the newest one below runs/.
 Every command also takes --backend tensorflow|jax|torch, and --debug."""
 
 COMMANDS = {
-    "scan": ("convscope.cli.data:scan", "What is in a folder or table of pictures, and what is wrong with it."),
+    "scan": ("convscope.cli.data:scan", "What is in a folder or table of pictures, and what is wrong."),
     "train": ("convscope.cli.train:train", "Train a network and write a run folder."),
-    "plan": ("convscope.cli.train:plan", "Write a commented plan with every option: convscope plan > plan.toml"),
+    "plan": ("convscope.cli.train:plan", "A commented plan with every option: convscope plan > plan.toml"),
     "evaluate": ("convscope.cli.results:evaluate", "How right a trained network is, on its test pictures or on DATA."),
     "predict": ("convscope.cli.results:predict", "What a trained network says of FILES, as CSV and JSON."),
     "report": ("convscope.cli.results:report", "Write the report of a run: one HTML file."),
@@ -51,14 +53,21 @@ COMMANDS = {
     "studio": ("convscope.cli.studio:studio", "See and do all of it in the browser, on this computer only."),
     "models": ("convscope.cli.machine:models", "Which networks can be trained, and which weights are here."),
     "doctor": ("convscope.cli.machine:doctor", "Which back ends and devices work here, and how fast."),
-    "demo": ("convscope.cli.demo:demo", "The whole way on real photographs that pip brings: convscope demo cells"),
+    "demo": ("convscope.cli.demo:demo", "The whole way on real photographs from pip: convscope demo cells"),
 }
 
 
-def build_app(console: Console) -> App:
+HEADINGS = {"scan": "From pictures to a network", "explain": "Why it says so", "layers": "Inside it", "studio": "More"}
+
+
+def build_app() -> App:
     """Make the application; no command is imported yet."""
+    from cyclopts import App
+    from rich.console import Console
+
     from convscope import __version__
 
+    console = Console(highlight=False, emoji=False)
     app = App(name="convscope", help=HELP, version=__version__, console=console, help_format="plaintext")
     for place, (name, (target, words)) in enumerate(COMMANDS.items()):
         app.command(target, name=name, help=words, sort_key=place)
@@ -103,7 +112,6 @@ def _reason(error: CycloptsError) -> str:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, emoji=False)
     # TensorFlow's notes on tracing and memory are for authors, not for users; its errors still come through
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -113,30 +121,39 @@ def run(argv: Sequence[str] | None = None) -> int:
             from convscope.backend.selection import set_backend
 
             set_backend(backend)
-        app = build_app(Console(highlight=False, emoji=False))
-        if not tokens:
-            app.help_print([])
+        if asks_for_front_page(tokens):
+            sys.stdout.write(front_page(HELP, COMMANDS, HEADINGS))
             return 0
-        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-        return code if isinstance(code, int) else 0
-    except CycloptsError as error:
-        if debug:
-            raise
-        errors.print(f"convscope: {one_line(_reason(error))}")
-        return 2
+        return _command(tokens, debug)
     except ConvscopeError as error:
         if debug:
             raise
-        errors.print(f"convscope: {one_line(str(error))}")
-        return 2
+        return _say(str(error), 2)
     except KeyboardInterrupt as stop:
-        errors.print(f"convscope: {one_line(str(stop)) or 'stopped'}")
-        return int(getattr(stop, "exit_code", 130))  # a training run stops with a checkpoint and its own code
+        # a training run stops with a checkpoint and its own code
+        return _say(str(stop) or "stopped", int(getattr(stop, "exit_code", 130)))
     except BrokenPipeError:  # the reader of a pipe has enough (`| head`)
         return 0
     except Exception as error:  # the last resort: a fault of ours is one line too
         if debug:
             raise
         kind = type(error).__name__
-        errors.print(f"convscope: a fault in convscope ({kind}: {one_line(str(error))[:300]}); run again with --debug")
-        return 1
+        return _say(f"a fault in convscope ({kind}: {one_line(str(error))[:300]}); run again with --debug", 1)
+
+
+def _command(tokens: list[str], debug: bool) -> int:
+    from cyclopts import CycloptsError
+
+    try:
+        code = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        if debug:
+            raise
+        return _say(_reason(error), 2)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    """Write a message as one line on standard error; return the exit code."""
+    sys.stderr.write(f"convscope: {one_line(message)}\n")
+    return code
