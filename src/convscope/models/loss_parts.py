@@ -1,0 +1,43 @@
+"""A keras.Model whose loss is a sum of named parts, each logged as a metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convscope.backend.selection import load_keras
+
+keras = load_keras()
+ops = keras.ops
+
+
+class LossParts(keras.Model):
+    """Base of the training models of detectors.
+
+    Args:
+        detector: the functional inference model; its layers learn.
+        names: of the parts; a metric "<part>_loss" tells each one's mean.
+        name: of the model.
+    """
+
+    def __init__(self, detector: Any, names: tuple[str, ...], *, name: str) -> None:
+        """Hold the detector and one mean for each part."""
+        super().__init__(name=name)
+        self.detector = detector
+        self.part_means = [keras.metrics.Mean(name=f"{part}_loss") for part in names]
+        self.built = True  # its layers are
+
+    def parts(self, y: Any, y_pred: Any, training: bool) -> dict[str, Any]:
+        """Each part's weighted loss, a scalar; its order is the order of the names."""
+        raise TypeError(f"expected a model that defines its loss parts, got {type(self).__name__}")
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The sum of the parts and of the layers' own penalties; called by `fit` and `evaluate`."""
+        values = self.parts(y, y_pred, training)
+        total = ops.sum(ops.stack(list(values.values())))
+        for mean, value in zip(self.part_means, values.values()):
+            mean.update_state(ops.stop_gradient(value))
+        for penalty in self.losses:
+            total = total + penalty
+        return total
