@@ -53,7 +53,7 @@ $(VENV)/bin/python:
 	$(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
 
 $(VENV)/.cpu: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -c constraints.txt -e '.[cpu,images,explain,store,demo,dev]'
+	$(INSTALL) -c constraints.txt -e '.[cpu,images,explain,store,medical,demo,dev]'
 	@touch $@
 
 $(VENV)/.backends: $(VENV)/.cpu tests/oracles.txt

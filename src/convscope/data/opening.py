@@ -18,8 +18,10 @@ from convscope.data.folder import Layout, read_folder
 from convscope.data.foreign import DEFAULT_BUDGET_BYTES, foreign_kind, read_foreign
 from convscope.data.formats import has_picture_suffix
 from convscope.data.loose import read_pictures
+from convscope.data.medical import Slicing
+from convscope.data.medical_files import has_medical
 from convscope.data.naming import shown
-from convscope.data.segment_kinds import has_masks, read_masks
+from convscope.data.segment_kinds import has_masks, read_masks, read_medical_folder
 from convscope.data.table import read_table
 from convscope.data.table_text import read_table_text
 from convscope.data.walking import existing_folder
@@ -42,6 +44,7 @@ class Reading:
         classes: arrays and other libraries' data sets: class names in index order.
         pixels: the same: the values of black and white, (0, 1) for instance; None takes arrays as they are.
         labels: YOLO data: the folder of label files below the data folder, where there are several.
+        slicing: DICOM, NIfTI and NRRD: how volumes become pictures.
         budget_bytes: other libraries' data sets: memory for those that can't be read by index.
     """
 
@@ -51,6 +54,7 @@ class Reading:
     classes: Sequence[str] | None = None
     pixels: PixelRange | None = None
     labels: str | None = None
+    slicing: Slicing = field(default_factory=Slicing)
     budget_bytes: int = DEFAULT_BUDGET_BYTES
 
 
@@ -106,6 +110,8 @@ def _from_path(path: Path, task: Task | None, how: Reading) -> Samples:
 def _from_folder(path: Path, task: Task | None, how: Reading) -> Samples:
     """Masks, class folders, or pictures with boxes; where both of the last fit the task has to be named."""
     where = shown(str(path))
+    if task in (None, "segment", "classify") and has_medical(existing_folder(path)):
+        return read_medical_folder(path, task=task, slicing=how.slicing)
     if task == "segment" or (task is None and has_masks(existing_folder(path))):
         return read_masks(existing_folder(path), labels=how.labels)
     kinds = box_kinds(existing_folder(path)) if task in (None, "detect") else ()
