@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,13 +150,23 @@ def _one_of_each(files: Sequence[SeriesFile], key: str) -> None:
 
 
 def _alike(planes: Sequence[Plane3D], key: str) -> None:
-    first = planes[0]
-    turned = sum(np.abs(np.subtract(p.directions, first.directions)).max() > _COSINE for p in planes)
+    directions = np.array(_most([p.directions for p in planes]))
+    turned = sum(np.abs(np.subtract(p.directions, directions)).max() > _COSINE for p in planes)
     if turned:
         raise PictureError(key, f"mixed orientation: {turned} of {len(planes)} slices lie in another direction")
-    sized = sum(np.abs(np.divide(p.spacing, first.spacing) - 1).max() > _SHARE for p in planes)
-    if sized or min(first.spacing) <= 0:
+    spacing = np.array(_most([p.spacing for p in planes]))
+    if not spacing.min() > 0:
+        raise PictureError(key, "pixels without a size")
+    sized = sum(np.abs(np.array(p.spacing) / spacing - 1).max() > _SHARE for p in planes)
+    if sized:
         raise PictureError(key, f"mixed pixel spacing: {sized} of {len(planes)} slices have another one")
+
+
+def _most(values: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """The numbers that most slices share, to three decimals."""
+    counted = Counter(tuple(round(v, 3) for v in value) for value in values)
+    common = counted.most_common(1)[0][0]
+    return next(v for v in values if tuple(round(x, 3) for x in v) == common)
 
 
 def _gap(depth: np.ndarray, key: str, alone: float) -> float:
