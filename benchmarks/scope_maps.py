@@ -1,97 +1,35 @@
 """Feature maps of all convolutions of ResNet50, streamed and handed over as NumPy arrays, against the usual ways.
 
-One run, medians: python benchmarks/scope_maps.py [--pictures 256] [--batch 16] [--rounds 3]
-Goals: at least 0.95 x a compiled multi-output model with the same hand-over; at least 2 x each usual way.
+    python -m benchmarks.scope_maps [--pictures 256] [--batch 16] [--rounds 3] [--keract FOLDER]
+
+keract needs Keras 2; to have it measured, make a folder for it alone and name it:
+    pip install --no-deps --target FOLDER keract tf-keras
+PyTorch's forward hooks and keract answer from processes of their own that take turns with the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Iterator
+import sys
 
-import numpy as np
-
+from benchmarks.scope_results import goals, publish_part
+from benchmarks.scope_ways import (
+    Elsewhere,
+    a_model_per_layer,
+    convolutions,
+    copy_of_each_output,
+    one_compiled_model,
+    predict,
+    rate,
+    tap,
+)
+from benchmarks.timing import alternate, markdown, rows_against
 from convscope.backend.selection import backend_name, load_keras
-from convscope.backend.tensors import compiled, to_numpy
 
-keras = load_keras()
-
-
-def batches(pictures: int, batch: int) -> Iterator[np.ndarray]:
-    data = np.random.default_rng(0).uniform(0, 255, (batch, 224, 224, 3)).astype("float32")
-    return (data for _ in range(pictures // batch))
-
-
-def timed(run: Callable[[Iterator[np.ndarray]], None], pictures: int, batch: int) -> float:
-    start = time.perf_counter()
-    run(batches(pictures, batch))
-    return pictures / (time.perf_counter() - start)
-
-
-def tap(model: keras.Model, names: list[str], batch: int) -> Callable[[Iterator[np.ndarray]], None]:
-    from convscope.scope.tap import Probe
-
-    probe = Probe(model, batch_size=batch)
-    places = tuple(probe.place(name) for name in names)
-
-    def run(data: Iterator[np.ndarray]) -> None:
-        for images in data:
-            for seen in probe.stream(images, places):
-                assert len(seen.values) == len(names)
-
-    return run
-
-
-def one_compiled_model(model: keras.Model, names: list[str], batch: int) -> Callable[[Iterator[np.ndarray]], None]:
-    whole = keras.Model(model.inputs[0], [*(model.get_layer(n).output for n in names), model.output])
-    call = compiled(lambda x: whole(x, training=False))
-
-    def run(data: Iterator[np.ndarray]) -> None:
-        for images in data:
-            assert len([to_numpy(t) for t in call(keras.ops.convert_to_tensor(images))]) == len(names) + 1
-
-    return run
-
-
-def copy_of_each_output(model: keras.Model, names: list[str], batch: int) -> Callable[[Iterator[np.ndarray]], None]:
-    whole = keras.Model(model.inputs[0], [model.get_layer(n).output for n in names])
-
-    def run(data: Iterator[np.ndarray]) -> None:
-        for images in data:
-            assert len([np.array(to_numpy(t)) for t in whole(images, training=False)]) == len(names)
-
-    return run
-
-
-def a_model_per_layer(model: keras.Model, names: list[str], batch: int) -> Callable[[Iterator[np.ndarray]], None]:
-    each = [keras.Model(model.inputs[0], model.get_layer(n).output) for n in names]
-
-    def run(data: Iterator[np.ndarray]) -> None:
-        for images in data:
-            assert len([np.array(to_numpy(m(images, training=False))) for m in each]) == len(names)
-
-    return run
-
-
-def torch_hooks(model: keras.Model, names: list[str], batch: int) -> Callable[[Iterator[np.ndarray]], None]:
-    import torch
-
-    kept: dict[str, np.ndarray] = {}
-    for name in names:
-        model.get_layer(name).register_forward_hook(
-            lambda layer, given, out, name=name: kept.__setitem__(name, out.detach().cpu().clone().numpy())
-        )
-
-    def run(data: Iterator[np.ndarray]) -> None:
-        for images in data:
-            with torch.no_grad():
-                model.forward(torch.from_numpy(images))
-            assert len(kept) == len(names)
-            kept.clear()
-
-    return run
+TAP, MODEL = "convscope tap", "compiled multi-output model, same hand-over"
+COPY, PREDICT, EACH = "`.numpy()` per output", "`predict` of a multi-output model", "a model per layer"
+HOOKS, KERACT = "PyTorch forward hooks that copy", "keract (Keras 2)"
+GOALS = {MODEL: 0.95, COPY: 2.0, EACH: 2.0, HOOKS: 2.0, KERACT: 2.0}
 
 
 def main() -> None:
@@ -99,29 +37,42 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keract", default="", help="folder with keract and tf-keras")
     given = parser.parse_args()
+    keras = load_keras()
     model = keras.applications.ResNet50(weights=None)
-    names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    ways = {
-        "convscope tap": tap,
-        "compiled multi-output model": one_compiled_model,
-        "copy of each output": copy_of_each_output,
-        "a model per layer": a_model_per_layer,
-    } | ({"PyTorch forward hooks": torch_hooks} if backend_name() == "torch" else {})
-    slow = {"a model per layer"}  # few pictures: it runs the network once per layer
-    made = {way: make(model, names, given.batch) for way, make in ways.items()}
-    for run in made.values():
-        timed(run, given.batch, given.batch)  # compile
-    rates: dict[str, list[float]] = {way: [] for way in made}
-    for _ in range(given.rounds):
-        for way, run in made.items():
-            rates[way].append(timed(run, given.batch if way in slow else given.pictures, given.batch))
-    own = statistics.median(rates["convscope tap"])
-    print(f"{backend_name()}: maps of {len(names)} convolutions, {given.pictures} pictures, batch {given.batch}")
-    print(f"{'way':32}{'pictures/s':>12}{'tap / way':>12}")
-    for way, found in rates.items():
-        print(f"{way:32}{statistics.median(found):12.2f}{own / statistics.median(found):12.2f}")
+    names = convolutions(model, keras)
+    ways = {TAP: tap, MODEL: one_compiled_model, COPY: copy_of_each_output, PREDICT: predict, EACH: a_model_per_layer}
+    slow = {EACH, KERACT}  # few pictures: these run the network once per layer, or as slowly
+    contenders, missing = {}, []
+    for way, make in ways.items():
+        run = make(model, names, given.batch)
+        rate(run, given.batch, given.batch)  # compile
+        pictures = given.batch if way in slow else given.pictures
+        contenders[way] = lambda run=run, pictures=pictures: rate(run, pictures, given.batch)
+    others = {HOOKS: Elsewhere("torch_hooks", given.pictures, given.batch)}
+    if given.keract:
+        others[KERACT] = Elsewhere("keract", given.batch, given.batch, given.keract)
+    else:
+        missing.append(f"{KERACT}: not measured; see --keract")
+    for way, other in others.items():
+        try:
+            other()
+            contenders[way] = other
+        except RuntimeError as error:
+            missing.append(f"{way}: does not run here ({error})")
+    found = alternate(contenders, rounds=given.rounds)
+    for other in others.values():
+        other.close()
+    ratios = {way: [a / b for a, b in zip(found[TAP], found[way], strict=True)] for way in found if way in GOALS}
+    head = (
+        f"## Feature maps of the {len(names)} convolutions of ResNet50\n\n{backend_name()}, {given.pictures} pictures "
+        f"of 224x224 in batches of {given.batch}, medians of {given.rounds} rounds in turns; "
+        f"{', '.join(sorted(slow))}: {given.batch} pictures a round."
+    )
+    parts = [head, markdown(*rows_against(found, TAP, unit="pictures/s")), goals(ratios, GOALS, f"{TAP} / ")]
+    publish_part("maps", "\n\n".join([*parts, *missing]))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,95 +1,170 @@
-"""The store of feature maps: the writer beside a plain write of the same bytes, and the whole way beside its parts.
+"""The store of feature maps: the writer beside a plain write of the same bytes, the whole way beside its parts, memory.
 
-One run, medians: python benchmarks/scope_store.py [--pictures 512] [--rounds 3]
-Goals: writer at least 0.7 x a sequential write + fsync; end to end at least 0.9 x the slower of forward and writer.
+python -m benchmarks.scope_store [--pictures 256] [--rounds 3] [--memory 1000 10000]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
+import shutil
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.scope_results import goals, publish_part
+from benchmarks.timing import alternate, markdown, rows_against, seconds
 from convscope.backend.selection import backend_name, load_keras
+from convscope.scope.chunking import chunk_shape
 from convscope.scope.feed import as_feed
-from convscope.scope.store import Keeping, store_maps
-from convscope.scope.store_layout import LayerArray, array_spec, engine
+from convscope.scope.store import Keeping, open_arrays, store_maps, write_arrays
+from convscope.scope.store_layout import LayerArray
 from convscope.scope.tap import Probe
 
 keras = load_keras()
+STAGES = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
+PLAIN, WRITER, FORWARD, WHOLE = "sequential write + fsync", "writer fed with arrays", "forward pass alone", "end to end"
+BUDGET_MB = 128
 
 
-def seconds(run: Callable[[Path], object]) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        run(Path(folder))
-        return time.perf_counter() - start
-
-
-def plain(blocks: list[np.ndarray], folder: Path) -> None:
+def plain(blocks: list[dict[str, np.ndarray]], folder: Path) -> None:
     with open(folder / "plain.bin", "wb") as file:
         for block in blocks:
-            file.write(memoryview(np.ascontiguousarray(block)).cast("B"))
+            for values in block.values():
+                file.write(memoryview(values).cast("B"))
         file.flush()
         os.fsync(file.fileno())
 
 
-def writer(blocks: list[np.ndarray], folder: Path) -> None:
-    rows = len(blocks[0])
-    entry = LayerArray("conv", "conv", blocks[0].shape[1:])
-    spec = array_spec(folder, entry, n=rows * len(blocks), block=rows, kept="float16", codec="lz4")
-    array = engine().open(spec, create=True, open=True).result()
+def writer(blocks: list[dict[str, np.ndarray]], entries: list[LayerArray], folder: Path) -> None:
+    rows = len(next(iter(blocks[0].values())))
+    arrays = open_arrays(folder, entries, n=rows * len(blocks), block=rows, keeping=Keeping())
     for i, block in enumerate(blocks):
-        array[i * rows : (i + 1) * rows].write(block).result()
+        write_arrays(arrays, block, i * rows, (i + 1) * rows)
+
+
+def network() -> tuple[Any, tuple[str, ...], int]:
+    return keras.applications.ResNet50(weights=None), STAGES, 224
+
+
+def small_network() -> tuple[Any, tuple[str, ...], int]:
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(32, 3, activation="relu", name="conv")(inputs)
+    x = keras.layers.Conv2D(64, 3, strides=2, activation="relu", name="second")(x)
+    return keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x))), ("conv", "second"), 64
+
+
+def measure(make: Callable[[], tuple[Any, tuple[str, ...], int]], pictures: int, rounds: int) -> tuple[dict, int]:
+    """Seconds of each way by name, and the bytes of the maps."""
+    keras.utils.set_random_seed(0)
+    model, names, size = make()
+    images = np.random.default_rng(0).uniform(0, 255, (pictures, size, size, 3)).astype("float32")
+    probe = Probe(model, batch_size=16)
+    places = {name: probe.place(name) for name in names}
+    parts = [s.values for s in probe.stream(images, tuple(places.values()), half=True)]
+    blocks = [{n: parts[i][p].copy() for n, p in places.items()} for i in range(len(parts))]
+    entries = [LayerArray(n, n, blocks[0][n].shape[1:]) for n in names]
+
+    def forward(_: Path) -> None:
+        for _seen in probe.stream(images, ()):
+            pass
+
+    def whole(folder: Path) -> None:
+        store_maps(probe, as_feed(images), folder / "maps.zarr", list(names), keeping=Keeping())
+
+    ways: dict[str, Callable[[Path], object]] = {
+        PLAIN: lambda folder: plain(blocks, folder),
+        WRITER: lambda folder: writer(blocks, entries, folder),
+        FORWARD: forward,
+        WHOLE: whole,
+    }
+
+    def timed(run: Callable[[Path], object]) -> float:
+        folder = Path(tempfile.mkdtemp())
+        try:
+            return seconds(lambda: run(folder))
+        finally:
+            shutil.rmtree(folder)
+
+    for run in ways.values():
+        timed(run)  # compile, warm the disk
+    found = alternate({way: lambda run=run: timed(run) for way, run in ways.items()}, rounds=rounds)
+    return found, sum(v.nbytes for b in blocks for v in b.values())
+
+
+MEASURED = """
+import resource, sys, numpy as np, keras
+from convscope.scope.feed import as_feed
+from convscope.scope.store import Keeping, store_maps
+from convscope.scope.tap import Probe
+class Endless:
+    truth = None
+    def __init__(self, n): self.ids = tuple(map(str, range(n)))
+    def __len__(self): return len(self.ids)
+    def take(self, a, b): return np.random.default_rng(a).normal(size=(b - a, 64, 64, 3)).astype("float32")
+inputs = keras.Input((64, 64, 3))
+x = keras.layers.Conv2D(16, 3, name="conv")(inputs)
+model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+probe = Probe(model, batch_size=16)
+list(probe.stream(Endless(16).take(0, 16), (probe.place("conv"),)))
+import tensorstore
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+store_maps(probe, Endless(int(sys.argv[2])), sys.argv[1], "conv", keeping=Keeping(memory_mb=int(sys.argv[3])))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def memory(pictures: int) -> int:
+    """MiB above what was used after the first batch, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", MEASURED, str(Path(folder) / "m.zarr"), str(pictures), str(BUDGET_MB)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def touched(block: int) -> list[tuple[str, ...]]:
+    """How many times the bytes asked for each reading direction touches, for maps of ResNet50."""
+    rows = []
+    for shape in ((112, 112, 64), (56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048)):
+        pictures, _, _, channels = chunk_shape(shape, 2, block)
+        rows.append((f"{shape[0]}x{shape[1]}x{shape[2]}", f"{pictures}x", f"{channels}x", "yes"))
+        assert max(pictures, channels) <= 8
+    return rows
+
+
+def told(found: dict, size: int, pictures: int, what: str, wanted: dict[str, float]) -> str:
+    rows = rows_against(found, PLAIN, unit="s")
+    ratios = {
+        WRITER: [a / b for a, b in zip(found[PLAIN], found[WRITER], strict=True)],
+        WHOLE: [max(f, w) / e for f, w, e in zip(found[FORWARD], found[WRITER], found[WHOLE], strict=True)],
+    }
+    said = {WRITER: f"{PLAIN} / {WRITER}", WHOLE: f"slower of forward and writer / {WHOLE}"}
+    table = goals({said[k]: v for k, v in ratios.items()}, {said[k]: v for k, v in wanted.items()})
+    return f"### {what}\n\n{pictures} pictures, {size / 1e6:.0f} MB of float16 maps.\n\n{markdown(*rows)}\n\n{table}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=512)
+    parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 10000])
     given = parser.parse_args()
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((64, 64, 3))
-    x = keras.layers.Conv2D(32, 3, activation="relu", name="conv")(inputs)
-    x = keras.layers.Conv2D(64, 3, strides=2, activation="relu", name="second")(x)
-    model = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
-    images = np.random.default_rng(0).normal(size=(given.pictures, 64, 64, 3)).astype("float32")
-    probe = Probe(model, batch_size=16)
-    places = (probe.place("conv"), probe.place("second"))
-    maps = np.concatenate([s.values[places[0]] for s in probe.stream(images, places)]).astype("float16")
-    blocks = [maps[i : i + 64] for i in range(0, len(maps), 64)]
-
-    def forward(_: Path) -> None:
-        for _seen in probe.stream(images, places):
-            pass
-
-    def whole(folder: Path) -> None:
-        store_maps(probe, as_feed(images), folder / "maps.zarr", ["conv", "second"], keeping=Keeping(memory_mb=512))
-
-    ways: dict[str, Callable[[Path], object]] = {
-        "sequential write + fsync": lambda folder: plain(blocks, folder),
-        "writer fed with arrays": lambda folder: writer(blocks, folder),
-        "forward pass alone": forward,
-        "end to end": whole,
-    }
-    whole(Path(tempfile.mkdtemp()))
-    found = {way: statistics.median([seconds(run) for _ in range(given.rounds)]) for way, run in ways.items()}
-    size = maps.nbytes / 1e6
-    print(f"{backend_name()}: {given.pictures} pictures, {size:.0f} MB of float16 maps of one layer")
-    for way, spent in found.items():
-        print(f"{way:28}{spent:8.2f} s")
-    ratio = found["sequential write + fsync"] / found["writer fed with arrays"]
-    print(f"writer / sequential write: {ratio:.2f} (goal 0.7)")
-    # the second layer's maps go through the same writer in the same proportion
-    both = found["writer fed with arrays"] * (1 + 31 * 31 * 64 / (62 * 62 * 32))
-    slower = max(found["forward pass alone"], both)
-    print(f"end to end / slower of forward and writer: {slower / found['end to end']:.2f} (goal 0.9)")
+    wanted = {WRITER: 0.7, WHOLE: 0.9}
+    parts = [f"## Store\n\n{backend_name()}, medians of {given.rounds} rounds in turns."]
+    for make, what in ((network, "ResNet50, the ends of its four stages"), (small_network, "Two convolutions only")):
+        pictures = given.pictures if make is network else 2 * given.pictures
+        parts.append(told(*measure(make, pictures, given.rounds), pictures, what, wanted))
+    parts.append(markdown(("maps", "one picture touches", "one channel touches", "at most 8x"), touched(8)))
+    rows = []
+    for count in given.memory:
+        used = memory(count)
+        rows.append((f"{count:,}", f"{used} MiB", f"{BUDGET_MB} MiB", "yes" if used <= BUDGET_MB else "NO"))
+    parts.append(markdown(("pictures", "memory above the first batch", "budget", "met"), rows))
+    publish_part("store", "\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -137,8 +137,6 @@ def test_commands_on_the_run(
     assert "block1" in capsys.readouterr().out
 
 
-# the store keeps its checksums beside the arrays, where zarr's listing does not know them
-@pytest.mark.filterwarnings("ignore:Object at blocks.json is not recognized")
 def test_scope_commands_on_the_run(
     finished: convscope.Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,10 +8,10 @@ from math import prod
 from convscope.errors import PlanError
 
 MOST_TOUCHED = 8  # a read may touch this many times the bytes that were asked for
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 19
 _MOST_ROWS = 256
 _RUN_SHARE = 6  # the maps of one run, twice as float32, in a quarter to a third of the budget
-_BLOCK_SHARE = 10
+_BLOCK_SHARE = 12
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convscope.errors import DataError, ModelError, PlanError, StorageError
-from convscope.files.atomic import storage_error, write_json
+from convscope.files.atomic import storage_error
 from convscope.records.progress import Progress, silent
 from convscope.scope.chunking import portions
 from convscope.scope.feed import Feed
@@ -21,7 +21,6 @@ from convscope.scope.fingerprint import data_fingerprint, model_fingerprint
 from convscope.scope.maps import channels_last
 from convscope.scope.paths import Names
 from convscope.scope.store_layout import (
-    BLOCKS,
     Kept,
     LayerArray,
     array_names,
@@ -30,10 +29,12 @@ from convscope.scope.store_layout import (
     read_blocks,
     read_root,
     table_spec,
+    write_blocks,
     write_root,
 )
 from convscope.scope.store_reading import MapStore
 from convscope.scope.tap import Probe
+from convscope.scope.trimming import trim_memory
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def _check_disk(folder: Path, needed: int) -> None:
 def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress) -> None:
     n, block = len(feed), job.facts["block"]
     whole = read_blocks(folder)
-    arrays = _arrays(folder, job)
+    facts = job.facts
+    arrays = open_arrays(folder, job.entries, n=n, block=block, keeping=job.keeping, outputs=facts["outputs"])
     pending: Future[None] | None = None
     buffers = [_buffers(job, block), _buffers(job, block)]  # used in turn: new ones would scatter the memory
     with ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
@@ -184,15 +186,37 @@ def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress
     progress("storing maps", n, n)
 
 
-def _arrays(folder: Path, job: _Job) -> dict[str, Any]:
-    n, block = job.facts["n"], job.facts["block"]
-    specs = {
-        e.array: array_spec(folder, e, n=n, block=block, kept=job.keeping.dtype, codec=job.keeping.codec)
-        for e in job.entries
-    }
-    specs["predictions"] = table_spec(folder, "predictions", shape=(n, job.facts["outputs"]), block=block)
-    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}, "data_copy_concurrency": {"limit": 1}})
+def open_arrays(
+    folder: Path, entries: Sequence[LayerArray], *, n: int, block: int, keeping: Keeping, outputs: int = 0
+) -> dict[str, Any]:
+    """Arrays of a store, made where they are not there yet, by array name.
+
+    Args:
+        folder: the store.
+        entries: one per layer.
+        n: pictures in all.
+        block: pictures in one shard.
+        keeping: how maps are kept.
+        outputs: columns of the table of predictions; 0 for none.
+    """
+    specs = {e.array: array_spec(folder, e, n=n, block=block, kept=keeping.dtype, codec=keeping.codec) for e in entries}
+    if outputs:
+        specs["predictions"] = table_spec(folder, "predictions", shape=(n, outputs), block=block)
+    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}})
     return {k: engine().open(s, open=True, create=True, context=context).result() for k, s in specs.items()}
+
+
+def write_arrays(arrays: Mapping[str, Any], held: Mapping[str, np.ndarray], start: int, stop: int) -> None:
+    """Write rows start..stop of every array and wait until all are on the disk.
+
+    Side by side, and from the given arrays themselves: nothing may write to them before this returns.
+    """
+    writes = [
+        arrays[name][start:stop].write(values, can_reference_source_data_indefinitely=True)
+        for name, values in held.items()
+    ]
+    for write in writes:
+        write.result()
 
 
 def _buffers(job: _Job, rows: int) -> dict[str, np.ndarray]:
@@ -211,6 +235,8 @@ def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np
             for name, place, entry in zip(job.names, places, job.entries):
                 maps = channels_last(seen.values[place], probe.call(name), keep_dtype=True)
                 held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
+            del seen, maps
+            trim_memory()
 
 
 def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
@@ -240,9 +266,8 @@ def _write_block(
 ) -> None:
     folder, number, whole = mark
     try:
-        for name in held:
-            arrays[name][rows[0] : rows[1]].write(held[name]).result()
+        write_arrays(arrays, held, *rows)
     except (ValueError, OSError) as error:
         raise storage_error(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
     whole.add(number)
-    write_json(folder / BLOCKS, {"whole": sorted(whole)})
+    write_blocks(folder, whole)

@@ -1,7 +1,8 @@
 """What a store of feature maps looks like on disk: Zarr v3, sharded, compressed, one array per layer call.
 
 `zarr.json` of the root holds all facts under "convscope"; each layer's array is (pictures, height, width, channels).
-`blocks.json` lists the blocks of pictures that are whole; it is rewritten by one rename after each block.
+The group `written` lists in its attributes the blocks of pictures that are whole; its `zarr.json` is rewritten by one
+rename after each block, so that plain Zarr readers see nothing but groups and arrays.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from convscope.errors import DataError, MissingExtraError
 from convscope.files.atomic import write_json
 from convscope.scope.chunking import chunk_shape
 
-BLOCKS = "blocks.json"
+BLOCKS = "written/zarr.json"
 FORMAT = 1
 Kept = Literal["float16", "float32"]
 
@@ -51,7 +52,7 @@ def array_names(layers: Sequence[str]) -> list[str]:
     for layer in layers:
         safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in layer)
         name, count = safe, 1
-        while name in names or name in ("predictions", "truth"):
+        while name in names or name in ("predictions", "written"):
             count += 1
             name = f"{safe}_{count}"
         names.append(name)
@@ -122,8 +123,14 @@ def read_root(folder: Path) -> dict[str, Any]:
 def read_blocks(folder: Path) -> set[int]:
     """Numbers of the blocks that are whole; none for a store that has just begun."""
     try:
-        return set(json.loads((folder / BLOCKS).read_text(encoding="utf-8"))["whole"])
+        return set(json.loads((folder / BLOCKS).read_text(encoding="utf-8"))["attributes"]["whole"])
     except FileNotFoundError:
         return set()
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / BLOCKS}: can't be read; remove the store and write it again") from error
+
+
+def write_blocks(folder: Path, whole: set[int]) -> None:
+    """Say which blocks are whole, by one rename."""
+    attributes = {"whole": sorted(whole)}
+    write_json(folder / BLOCKS, {"zarr_format": 3, "node_type": "group", "attributes": attributes})
