@@ -1,4 +1,4 @@
-"""What a saved architecture may name: an allow-list of Keras' own classes, and no function, file or address at all."""
+"""What a saved architecture may name: a list of Keras' own classes and of our layers; no function, file or address."""
 
 from __future__ import annotations
 
@@ -53,6 +53,12 @@ APPLICATIONS = {
     "keras.src.applications.convnext": "LayerScale StochasticDepth",
     "keras.src.applications.inception_resnet_v2": "CustomScaleLayer",
 }
+# convscope's own layers: settings are numbers, there is no weight and no code in them
+OWN = {
+    "convscope.layers.found_boxes": "ClassBoxes PointBoxes",
+    "convscope.layers.proposals": "Proposals",
+    "convscope.layers.roi_align": "RoiAlign",
+}
 MODELS = {"keras": "Functional Model Sequential", "keras.models": "Functional Model Sequential",
           "keras.src.models.functional": "Functional", "keras.src.models.sequential": "Sequential"}  # fmt: skip
 
@@ -66,13 +72,13 @@ ALLOWED: frozenset[tuple[str, str]] = frozenset(
         ("keras.dtype_policies", "DTypePolicy"),
         *(
             (module, name)
-            for table in (OPERATIONS, APPLICATIONS, MODELS)
+            for table in (OPERATIONS, APPLICATIONS, OWN, MODELS)
             for module, names in table.items()
             for name in names.split()
         ),
     ]
 )
-LAYER_LIKE = frozenset({"keras.layers", *OPERATIONS, *APPLICATIONS})  # what counts as a layer where layers are counted
+LAYER_LIKE = frozenset({"keras.layers", *OPERATIONS, *APPLICATIONS, *OWN})  # counted as layers
 
 
 def snake(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from convscope.bundle.allowed import ALLOWED, DTYPES, LAYER_LIKE, NAMED_OBJECTS
+from convscope.bundle.allowed import ALLOWED, DTYPES, LAYER_LIKE, NAMED_OBJECTS, OWN
 from convscope.errors import BundleError
 
 MAX_LAYERS = 2000  # NASNet-Large, the longest of keras.applications, has about 1,040
@@ -61,7 +61,8 @@ class _Walk:
             return here
         if (module, name) not in ALLOWED:
             raise self.refuse("R9, R10", f"{module}.{name} at {here} is not on the list of Keras' own layers")
-        if registered not in (None, name):
+        ours = f"convscope>{name}" if module in OWN else name  # as keras.saving registers it
+        if registered not in (None, ours):
             raise self.refuse("R11", f"{here} asks for the registered class {registered!r}")
         if module in LAYER_LIKE:
             self.layers += 1

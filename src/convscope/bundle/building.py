@@ -7,12 +7,14 @@ from copy import deepcopy
 from math import prod
 from typing import Any
 
+from convscope import layers
 from convscope.backend.selection import load_keras
 from convscope.errors import BundleError
 from convscope.models.variables import named_variables
 
 keras = load_keras()
 
+OURS = {f"convscope>{name}": getattr(layers, name) for name in layers.__all__}  # as Keras registers them
 MAX_BYTES = 2 << 30
 MAX_MAP = 1 << 31
 
@@ -21,7 +23,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def _deserialized(architecture: dict[str, Any]) -> Any:
-    return keras.saving.deserialize_keras_object(deepcopy(architecture), safe_mode=True)  # Keras empties what it reads
+    copy = deepcopy(architecture)  # Keras empties what it reads
+    return keras.saving.deserialize_keras_object(copy, custom_objects=OURS, safe_mode=True)
 
 
 def _shapes(architecture: dict[str, Any]) -> Shapes:
