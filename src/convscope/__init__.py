@@ -19,6 +19,7 @@ _LAZY = {
     "scan": "convscope.actions.scan:scan",
     "train": "convscope.actions.train:train",
     "cross_validate": "convscope.actions.folds:cross_validate",
+    "tune": "convscope.actions.tune:tune",
     "resume": "convscope.actions.resume:resume_run",
     "open": "convscope.actions.opening:open_any",
     "open_run": "convscope.actions.run:open_run",
@@ -46,7 +47,7 @@ _LAZY = {
 __all__ = [
     "__version__",
     # what a person can ask for
-    "scan", "train", "cross_validate", "resume", "open", "open_run", "explain", "judge", "survey", "visualise",
+    "scan", "train", "tune", "cross_validate", "resume", "open", "open_run", "explain", "judge", "survey", "visualise",
     "dream", "list_models", "doctor",
     # records that people make or get
     "Plan", "Augmentation", "Preprocess", "Run",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from convscope.actions.scan import scan
     from convscope.actions.survey import survey
     from convscope.actions.train import train
+    from convscope.actions.tune import tune
     from convscope.actions.visualise import dream, visualise
     from convscope.backend.selection import set_backend
     from convscope.errors import ConvscopeError

@@ -31,6 +31,7 @@ Every command also takes --backend tensorflow|jax|torch, and --debug."""
 COMMANDS = {
     "scan": ("convscope.cli.data:scan", "What is in a folder or table of pictures, and what is wrong."),
     "train": ("convscope.cli.train:train", "Train a network and write a run folder."),
+    "tune": ("convscope.cli.tune:tune", "Try many plans on your pictures and report the best."),
     "plan": ("convscope.cli.train:plan", "A commented plan with every option: convscope plan > plan.toml"),
     "evaluate": ("convscope.cli.results:evaluate", "How right a trained network is, on its test pictures or on DATA."),
     "predict": ("convscope.cli.results:predict", "What a trained network says of FILES, as CSV and JSON."),

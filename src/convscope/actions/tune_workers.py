@@ -1,0 +1,109 @@
+"""Several processes of one study on one machine; with GPUs each process sees one of them.
+
+    python -m convscope.actions.tune_workers STUDY NUMBER
+
+is one such process; the database's address comes in the environment, since it may hold a password.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from convscope.actions.dataset import open_samples, read_split
+from convscope.actions.trials import Work, run_trials, write_facts
+from convscope.errors import ConvscopeError, RunError
+from convscope.records.progress import Progress
+from convscope.tuning.settings import read_study
+from convscope.tuning.study import trial_rows
+
+STORAGE = "CONVSCOPE_TUNE_STORAGE"
+_LOOK_S, _GRACE_S = 1.0, 20.0
+
+
+def run_workers(work: Work, storage: str, jobs: int, progress: Progress) -> None:
+    """Start `jobs` processes and wait until the study has its trials.
+
+    Raises:
+        RunError: a process failed; its last line is said. The others end after their present trial.
+    """
+    logs = [work.folder / f"worker-{number}.log" for number in range(jobs)]
+    running = [_start(work.folder, number, storage, jobs, log) for number, log in enumerate(logs)]
+    try:
+        while any(process.poll() is None for process in running):
+            time.sleep(_LOOK_S)
+            rows = trial_rows(work.study)
+            progress("trials", sum(r.state != "running" for r in rows), work.settings.trials)
+    finally:
+        _end(running)
+    write_facts(work.folder, trial_rows(work.study))
+    failed = [log for process, log in zip(running, logs, strict=True) if process.returncode]
+    if failed:
+        words = failed[0].read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+        raise RunError(f"a process of the study failed ({failed[0]}): {words[-1].removeprefix('convscope: ')}")
+
+
+def _start(folder: Path, number: int, storage: str, jobs: int, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "convscope.actions.tune_workers", str(folder.resolve()), str(number)]
+    with open(log, "ab") as words:
+        return subprocess.Popen(command, env=_environment(number, storage, jobs), stdout=words, stderr=words)
+
+
+def _environment(number: int, storage: str, jobs: int) -> dict[str, str]:
+    """The back end of this process, a device of its own, and its share of the processors."""
+    from convscope.backend.selection import backend_name
+
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    found = {**os.environ, "KERAS_BACKEND": backend_name(), STORAGE: storage}
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        found.setdefault(name, threads)
+    devices = gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), [p.name for p in Path("/dev").glob("nvidia[0-9]*")])
+    if devices:
+        found["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    return found
+
+
+def gpus(visible: str | None, nodes: Sequence[str]) -> list[str]:
+    """Names of the GPUs that may be used: what CUDA_VISIBLE_DEVICES says, else one per device node."""
+    if visible is not None:
+        named = [part.strip() for part in visible.split(",") if part.strip()]
+        return [n for n in named if n != "-1"]
+    return sorted((n.removeprefix("nvidia") for n in nodes), key=int)
+
+
+def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask what still runs to stop; each writes a checkpoint first."""
+    alive = [p for p in running if p.poll() is None]
+    for process in alive:
+        process.terminate()
+    for process in alive:
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run trials of one study until it has enough."""
+    from convscope.actions.tune import open_work
+
+    folder, number = Path(argv[0]), int(argv[1])
+    try:
+        settings, plan, _ = read_study(folder)
+        parts = read_split(folder, open_samples(settings.data, plan))
+        run_trials(open_work(folder, parts, os.environ.get(STORAGE, ""), number))
+    except ConvscopeError as error:
+        sys.stderr.write(f"convscope: {error}\n")
+        return 2
+    except KeyboardInterrupt as stop:
+        return int(getattr(stop, "exit_code", 130))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
