@@ -15,7 +15,7 @@ POOLED, DROPOUT, OUTPUTS, PIXELS = "pooled", "dropout", "outputs", "pixels"
 
 def seeds_from(seed: int) -> Iterator[int]:
     """An endless row of initialiser seeds, different for every layer and the same for the same `seed`."""
-    return (seed * 100_003 + k for k in count(1))
+    return ((seed * 100_003 + k) % 2**31 for k in count(1))  # PyTorch takes 32 bits
 
 
 def penalty(l1: float, l2: float) -> Any:
