@@ -233,7 +233,7 @@ def integrated(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarr
 
 
 def lrp(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarray:
-    """Composite rule, one layer after the other; z-values and shares written out."""
+    """Composite rule, one layer after the other, the normalisation counted in; z-values and shares written out."""
     net, eps, gamma = SlowNet(model), 1e-6, 0.25
     f = net.forward(x)
 
@@ -245,9 +245,9 @@ def lrp(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarray:
     features = f["relu"].mean(axis=(0, 1))
     pooled = features * (net.kernel @ (relevance / signed(f["logits"])))
     at_relu = f["relu"] / f["relu"][..., 0].size * (pooled / signed(features))
-    at_c = f["c"] * net.scale * at_relu / signed(f["n"])
-    k2, b2 = (v + gamma * np.maximum(v, 0) for v in (net.k2, net.b2))
-    at_p = f["p"] * conv_back(at_c / signed(conv(f["p"], k2) + b2), k2)
+    folded = net.k2 * net.scale, net.b2 * net.scale + net.shift
+    k2, b2 = (v + gamma * np.maximum(v, 0) for v in folded)
+    at_p = f["p"] * conv_back(at_relu / signed(conv(f["p"], k2) + b2), k2)
     at_r = f["r"] * (at_p / signed(f["p"])).repeat(2, axis=0).repeat(2, axis=1) / 4
     return (x * conv_back(at_r / signed(f["a"]), net.k1)).sum(axis=2)
 

@@ -27,6 +27,7 @@ from convscope.explaining.layers import saved_layer
 from convscope.explaining.method import method as registered
 from convscope.files.atomic import write_json, write_text
 from convscope.files.journal import plain
+from convscope.files.manifest import MANIFEST
 from convscope.records.card import Card, Opened
 from convscope.records.progress import Progress, silent
 from convscope.records.report import Facts, Report
@@ -130,7 +131,7 @@ def survey(
 
 def _data(model: Any, data: Any) -> tuple[Opened, Samples]:
     run = model if isinstance(model, RunFolder) else None
-    if isinstance(model, str | Path) and data is None:
+    if isinstance(model, str | Path) and data is None and not (Path(model) / MANIFEST).is_file():
         run = RunFolder(find_run(model))
     opened = model if isinstance(model, Opened) else run.opened if run is not None else open_any(model)
     card = known_card(opened)
