@@ -76,7 +76,8 @@ def with_channels(values: np.ndarray, channels: int) -> np.ndarray:
     if channels == 3:
         return np.repeat(values, 3, axis=2)
     if values.dtype == np.uint8:
-        return ((values @ _LUMA + 32768) >> 16).astype(np.uint8)[:, :, None]
+        red, green, blue = (values[:, :, c].astype(np.uint32) * _LUMA[c] for c in range(3))
+        return ((red + green + blue + 32768) >> 16).astype(np.uint8)[:, :, None]
     return (values @ (_LUMA / 65536).astype(np.float32)).astype(np.float32)[:, :, None]
 
 
