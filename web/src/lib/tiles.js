@@ -3,7 +3,7 @@ import { packedTable } from './colour.js'
 import { signed, three } from './numbers.js'
 
 export const GAP = 15
-export const LABEL = 34
+export const LABEL = 36
 const LARGEST_SHEET = 24e6
 const TARGET = 112
 
@@ -25,10 +25,14 @@ export function layout({ count, width, height, scale, view }) {
   const tileW = Math.max(1, Math.round(width * scale))
   const tileH = Math.max(1, Math.round(height * scale))
   const labelled = tileW >= 96 || (scale >= 28 && count <= 256)
-  const pitchX = labelled ? Math.max(tileW, 108) + GAP : tileW + (tileW > 24 ? 4 : 1)
+  let pitchX = labelled ? Math.max(tileW, 108) + GAP : tileW + (tileW > 24 ? 4 : 1)
   const pitchY = tileH + (labelled ? LABEL + 10 : tileH > 24 ? 4 : 1)
   const columns = Math.max(1, Math.min(count, Math.floor((view - 2 * 12 + (pitchX - tileW)) / pitchX)))
   const rows = Math.ceil(count / columns)
+  if (labelled && rows > 1 && columns > 1) {
+    // full rows fill the width, within reason
+    pitchX = Math.min(pitchX + 24, Math.floor((view - 24 - Math.max(tileW, 108)) / (columns - 1)))
+  }
   const sheetW = columns * pitchX - (pitchX - Math.max(tileW, labelled ? 108 : 0)) + 24
   return { tileW, tileH, labelled, pitchX, pitchY, columns, rows, left: 12, top: 12, sheetW, sheetH: rows * pitchY + 24, count }
 }
@@ -167,7 +171,7 @@ export class Sheet {
     for (const i of indices) {
       const { x, y } = placeOf(grid, i)
       this.tile(context, order[i], x - left, y - top, grid.tileW, grid.tileH)
-      if (grid.labelled) this.#label(context, i, x - left, y - top + grid.tileH + 3, look, maps)
+      if (grid.labelled) this.#label(context, i, x - left, y - top + grid.tileH + 6, look, maps)
     }
   }
 
@@ -228,7 +232,7 @@ export class Sheet {
       if (grid.labelled) {
         context.textAlign = 'right'
         context.fillStyle = look.second
-        context.fillText(three(this.value(channel, at[0], at[1])), px + Math.max(grid.tileW, 108), py + grid.tileH + 18)
+        context.fillText(three(this.value(channel, at[0], at[1])), px + Math.max(grid.tileW, 108), py + grid.tileH + 21)
         context.textAlign = 'left'
       }
     }
