@@ -49,6 +49,7 @@ def router(desk: Desk) -> APIRouter:
 def _facts(audit: Audit, ids: dict[str, str]) -> bytes:
     """A scan as JSON; the pictures behind a finding as (id, name) pairs, "" where they can't be shown."""
     facts = audit.as_dict()
+    facts["classes"] = list(audit.classes.items())  # pairs keep their order; a page sorts keys that look like numbers
     for finding in facts["findings"]:
         finding["pictures"] = [[[ids.get(key, ""), shown(key)] for key in group] for group in finding["pictures"]]
     return json.dumps(plain(facts), ensure_ascii=False, allow_nan=False).encode()

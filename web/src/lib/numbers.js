@@ -12,7 +12,7 @@ export function three(value) {
     return minus(`${digits}e${Number(power)}`)
   }
   if (size >= 1000) return minus(count(Math.round(value)))
-  return minus(String(Number(value.toPrecision(3))).includes('e') ? value.toPrecision(3) : padded(value))
+  return minus(padded(Number(value.toPrecision(3))))
 }
 
 function padded(value) {
