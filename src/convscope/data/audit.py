@@ -13,6 +13,14 @@ from convscope.data.audit_classes import class_counts, class_findings
 from convscope.data.audit_copies import Copies, copy_findings, find_copies
 from convscope.data.audit_facts import Facts, collect_facts
 from convscope.data.audit_files import file_findings
+from convscope.data.audit_masks import (
+    collect_masks,
+    group_findings,
+    is_medical,
+    mask_counts,
+    mask_findings,
+    mask_summary,
+)
 from convscope.data.audit_shortcuts import find_shortcuts, shortcut_findings
 from convscope.data.audit_words import summarise
 from convscope.data.files_source import FilesSource
@@ -22,6 +30,7 @@ from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples, Split
 
 _URGENCY = ("must fix", "look", "note")
+_SUMMARIES = {"detect": box_summary, "segment": mask_summary}
 
 
 def audit_samples(
@@ -59,11 +68,15 @@ def audit_with_copies(
     facts, bad = collect_facts(samples, progress=progress, workers=workers)
     side = _sides(samples, split)
     copies = find_copies(samples, facts)
-    findings = copy_findings(samples, copies, side)
+    findings = copy_findings(samples, copies, side) + group_findings(samples, side)
     if samples.task == "detect":
         counts = box_counts(samples, [f.index for f in facts])
         findings += file_findings(without_boxes(samples), facts, bad, network_hw)
         findings += box_findings(samples, counts, side, network_hw)
+    elif samples.task == "segment":
+        masks = collect_masks(samples, progress=progress, workers=workers)
+        counts = mask_counts(samples, masks)
+        findings += file_findings(samples, facts, bad, network_hw) + mask_findings(samples, masks)
     else:
         counts = class_counts(samples, [f.index for f in facts])
         findings += shortcut_findings(find_shortcuts(samples, facts), samples, len(facts))
@@ -91,7 +104,7 @@ def _audit(samples: Samples, facts: list[Facts], counts: dict[str, int], finding
     has_boxes = truth is not None and samples.task == "detect"
     xyxy, labels, _ = all_boxes(samples) if has_boxes else (np.zeros((0, 4)), np.zeros(0, np.int64), None)
     return Audit(
-        data=shown(samples.root.resolve().name) if samples.root else "arrays",
+        data=_name(samples),
         source=samples.source,
         task=samples.task,
         n=len(facts),
@@ -103,10 +116,17 @@ def _audit(samples: Samples, facts: list[Facts], counts: dict[str, int], finding
         brightness=tuple(round(f.brightness, 2) for f in facts),
         truth=tuple(int(truth[f.index]) for f in facts) if has_classes and truth is not None else (),
         findings=tuple(findings),
-        summary=(box_summary if has_boxes else summarise)(len(facts), counts, findings),
+        summary=_SUMMARIES.get(samples.task, summarise)(len(facts), counts, findings),
         box_sizes=tuple((round(b - t, 2), round(r - x, 2)) for x, t, r, b in xyxy.tolist()),
         box_truth=tuple(labels.tolist()),
     )
+
+
+def _name(samples: Samples) -> str:
+    """What is scanned, in a word or two; a folder of medical files may bear a patient's name and is not named."""
+    if samples.root is not None:
+        return shown(samples.root.resolve().name)
+    return "medical pictures" if is_medical(samples) else "arrays"
 
 
 def _extensions(samples: Samples, facts: list[Facts]) -> dict[str, int]:
