@@ -9,15 +9,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from convscope.actions.look import Scope
 from convscope.actions.opening import BUNDLE
 from convscope.data.opening import read_data
 from convscope.errors import DataError, DataNotFoundError
 from convscope.files.manifest import MANIFEST
 from convscope.records.samples import Samples
 from convscope.studio.places import Place, Places
+
+if TYPE_CHECKING:
+    from convscope.actions.look import Scope
 
 T = TypeVar("T")
 MODELS, DATA_SETS, UPLOADS = 3, 8, 64
@@ -82,6 +84,8 @@ class Desk:
         Raises:
             UnknownPlaceError, RunError, BundleError: nothing that can be opened there.
         """
+        from convscope.actions.look import Scope  # brings Keras: the page is there before it
+
         place = self.places.get(model, "run", "model")
         with self.busy:
             return self._scopes.get(self.version(model), lambda: Scope(place.path))

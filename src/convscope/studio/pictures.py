@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.keepsakes import Keepsakes, kept, visible
-from convscope.actions.network import as_model_input
 from convscope.actions.predict import known_card, read_predictions
 from convscope.data.decode import decode_file
 from convscope.data.fit import fit_picture
@@ -63,6 +62,8 @@ def given_picture(desk: Desk, model: str, id: str) -> Given:
     Raises:
         DataError: no such picture, or one that can't be read. ModelError: a model of which no preprocessing is known.
     """
+    from convscope.actions.network import as_model_input
+
     source, rest = split_id(id)
     scope = desk.scope(model)
     how = known_card(Opened(scope.model, scope.card, model)).preprocess

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Response
 
-from convscope.actions.explain import explain
-from convscope.explaining.judge import judge
-from convscope.explaining.method import METHODS, method
 from convscope.files.journal import plain
 from convscope.studio.desk import Desk, once
 from convscope.studio.packing import pack
@@ -25,6 +22,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/methods")
     def methods() -> list[dict[str, Any]]:
+        from convscope.explaining.method import METHODS, method
+
         found = [method(name) for name in METHODS.names()]
         return [
             {
@@ -41,6 +40,9 @@ def router(desk: Desk) -> APIRouter:
     @routes.get("/heat")
     def heat(model: str, picture: str, how: str = "grad-cam", target: str = "", layer: str = "") -> Response:
         def made() -> bytes:
+            from convscope.actions.explain import explain
+            from convscope.explaining.method import method
+
             given = given_picture(desk, model, picture)
             chosen = layer or None if method(how).needs_layer else None
             found = explain(desk.scope(model), given.inputs, how, aim(target), chosen, labels=(given.label,))
@@ -64,6 +66,9 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/judge")
     def judged(model: str, picture: str, how: str, target: str = "") -> Any:
+        from convscope.explaining.judge import judge
+        from convscope.explaining.method import METHODS
+
         names = [name for name in how.split(",") if name in METHODS.names()][:MOST_JUDGED]
         given = given_picture(desk, model, picture)
         with desk.busy:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 
 from convscope.files.journal import plain
-from convscope.scope.maps import RankBy
 from convscope.studio.desk import Desk, once
-from convscope.studio.layers import activity, network
-from convscope.studio.maps import number, packed_maps, prediction
 from convscope.studio.pictures import given_picture
 
 BINARY = "application/octet-stream"
+RankBy = Literal["relevance", "activation", "variance", "index"]
 
 
 def aim(target: str) -> int | None:
@@ -32,6 +30,10 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/network")
     def layers(model: str) -> dict[str, Any]:
+        from convscope.studio.layers import (
+            network,  # here and below: what brings Keras is imported when it is asked for
+        )
+
         scope = desk.scope(model)
         with desk.busy:
             found = network(scope)
@@ -48,6 +50,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/activity")
     def active(model: str, picture: str) -> dict[str, Any]:
+        from convscope.studio.layers import activity
+
         given = given_picture(desk, model, picture)
         with desk.busy:
             return activity(desk.scope(model), given.inputs)
@@ -55,6 +59,8 @@ def router(desk: Desk) -> APIRouter:
     @routes.get("/maps")
     def maps(model: str, picture: str, layer: str, rank: RankBy = "relevance", target: str = "") -> Response:
         def made() -> bytes:
+            from convscope.studio.maps import packed_maps
+
             given = given_picture(desk, model, picture)
             return packed_maps(desk.scope(model), given, layer, rank_by=rank, target=aim(target))
 
@@ -63,12 +69,16 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/says")
     def says(model: str, picture: str) -> dict[str, Any]:
+        from convscope.studio.maps import prediction
+
         given = given_picture(desk, model, picture)
         with desk.busy:
             return prediction(desk.scope(model), given)
 
     @routes.get("/number")
     def one_number(model: str, picture: str, layer: str, channel: int, at: str = "") -> Any:
+        from convscope.studio.maps import number
+
         given = given_picture(desk, model, picture)
         with desk.busy:
             return plain(number(desk.scope(model), given, layer, at=place_of(at), channel=channel))

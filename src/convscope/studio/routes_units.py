@@ -7,27 +7,23 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Response
 
-from convscope.actions.inspect import fitting_samples
 from convscope.actions.predict import known_card
 from convscope.errors import ModelError
 from convscope.files.journal import plain
 from convscope.records.card import Opened
 from convscope.records.samples import Samples
-from convscope.scope.feed import as_feed
-from convscope.scope.filters import filters
-from convscope.scope.target import Target
-from convscope.scope.units import measure_units
 from convscope.studio.desk import Desk, once
 from convscope.studio.packing import pack
 from convscope.studio.pictures import given_picture
 from convscope.studio.routes_look import BINARY
-from convscope.studio.silence import without_channels
 
 MOST_PICTURES = 400
 
 
 def some_samples(desk: Desk, model: str, data: str) -> tuple[Samples, np.ndarray]:
     """At most 400 pictures of a data place, evenly spread, in the model's class order; and their numbers."""
+    from convscope.actions.inspect import fitting_samples
+
     scope = desk.scope(model)
     samples = fitting_samples(scope, desk.samples(data))
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(MOST_PICTURES, len(samples))).round().astype(np.int64))
@@ -41,6 +37,8 @@ def router(desk: Desk) -> APIRouter:
     @routes.get("/kernels")
     def kernels(model: str, layer: str) -> Response:
         def made() -> bytes:
+            from convscope.scope.filters import filters
+
             found = filters(desk.scope(model).model, layer)
             arrays = {"kernels": found.kernels, "norms": found.norms}
             if found.bias is not None:
@@ -51,6 +49,9 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/units")
     def units(model: str, layer: str, data: str) -> dict[str, Any]:
+        from convscope.scope.feed import as_feed
+        from convscope.scope.units import measure_units
+
         scope = desk.scope(model)
         samples, _ = some_samples(desk, model, data)
         with desk.busy:
@@ -88,6 +89,9 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/silence")
     def silence(model: str, picture: str, layer: str, channels: str) -> dict[str, Any]:
+        from convscope.scope.target import Target
+        from convscope.studio.silence import without_channels
+
         scope = desk.scope(model)
         wanted = [int(c) for c in channels.split(",") if c.strip().isdigit()]
         if scope.card is None or scope.card.task != "classify":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,8 +71,15 @@ def serve(
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=16 << 10,
     )
+    threading.Thread(target=_warm, name="warm", daemon=True).start()
     ready(f"http://{HOST}:{number}/?token={token}")
     uvicorn.Server(config).run(sockets=[door])
+
+
+def _warm() -> None:
+    """Import what the first look inside needs, while the page is being opened."""
+    for name in ("convscope.actions.look", "convscope.studio.layers", "convscope.studio.maps"):
+        importlib.import_module(name)
 
 
 def _bound(port: int) -> socket.socket:
