@@ -49,8 +49,9 @@ COMMANDS = {
     "store": ("convscope.cli.scope:store", "Write the feature maps of a whole data set; bounded memory, resumable."),
     "compare": (
         "convscope.cli.scope:compare",
-        "The same pictures through two models or two back ends, layer by layer.",
+        "The same pictures through two models, two epochs or two back ends, layer by layer.",
     ),
+    "embed": ("convscope.cli.scope:embed", "Every picture as a point, as one layer sees it, coloured by class."),
     "studio": ("convscope.cli.studio:studio", "See and do all of it in the browser, on this computer only."),
     "models": ("convscope.cli.machine:models", "Which networks can be trained, and which weights are here."),
     "doctor": ("convscope.cli.machine:doctor", "Which back ends and devices work here, and how fast."),

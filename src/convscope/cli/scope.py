@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from convscope.cli.screen import progress, say, say_json
+from convscope.errors import PlanError
 
 Names = Annotated[list[str] | None, Parameter(consume_multiple=True)]
 
@@ -45,17 +46,42 @@ def arithmetic(
     say(str(Scope(run).arithmetic(str(picture), layer, at=at or (), channel=channel)))
 
 
-def field(run: str, layer: str, /, *, at: tuple[int, int] | None = None) -> None:
-    """Say which pixels a layer, or one of its values, can see: the exact receptive field.
+def field(
+    run: str,
+    layer: str,
+    files: list[Path] | None = None,
+    /,
+    *,
+    at: tuple[int, int] | None = None,
+    channel: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Say which pixels a layer, or one of its values, can see: the exact receptive field, or with FILES the effective.
 
     Args:
         run: a run folder, a name below runs/, `last`, a bundle folder or a .keras file.
         layer: path of the layer.
+        files: pictures: then how much each pixel really moves the value, and the box that holds 95 % of it.
         at: row and column of one value; its field is clipped at the border.
+        channel: its channel, with pictures; default: all together.
+        out: an HTML file for the heat map of the effective field.
     """
     from convscope.actions.look import Scope
 
-    say(str(Scope(run).receptive_field(layer, at=at)))
+    scope = Scope(run)
+    say(str(scope.receptive_field(layer, at=at)))
+    if not files:
+        if out is not None:
+            raise PlanError("expected pictures for --out: the heat map of a field is measured on some")
+        return
+    from convscope.actions.inspect import picture_paths, write_page
+    from convscope.reporting.comparing import field_section
+
+    found = scope.effective_field(layer, picture_paths(files), at=at, channel=channel)
+    say(str(found))
+    if out is not None:
+        write_page(out, f"field of {layer}", [field_section(found)], provenance=scope.provenance())
+        say(f"Page: {out}")
 
 
 def units(
@@ -125,22 +151,63 @@ def store(
 
 def compare(
     run: str,
-    other: str,
     files: list[Path],
     /,
     *,
+    epochs: tuple[int, int] | None = None,
     layers: Names = None,
+    out: Path | None = None,
 ) -> None:
-    """Give the same pictures to two models, layer by layer; or to one model on two back ends.
+    """Give the same pictures to two models, layer by layer; or to one on two back ends, or at two epochs.
 
     Args:
         run: a run folder, a name below runs/, `last`, or a bundle folder.
-        other: another of those; or tensorflow, jax or torch, to compare this model with itself on that back end.
-        files: pictures, or folders of pictures.
+        files: first the other model: another of those; or tensorflow, jax or torch, to compare this model with itself
+            on that back end. Then pictures, or folders of pictures; with --epochs only these.
+        epochs: two epochs of the run, whose checkpoints are kept.
         layers: names or patterns; default: all.
+        out: an HTML file for the chart and the table.
     """
-    from convscope.actions.inspect import compare_models
+    from convscope.actions.inspect import compare_models, comparison_page
 
+    other = None if epochs else str(files[0])
+    pictures = files if epochs else files[1:]
+    if not pictures:
+        raise PlanError("expected another model and then pictures, got no picture; see convscope compare --help")
     with progress() as listen:
-        found = compare_models(run, other, files, layers=layers or ["**"], progress=listen)
+        found = compare_models(run, other, pictures, epochs=epochs, layers=layers or ["**"], progress=listen)
     say(str(found))
+    if out is not None:
+        what = f"epochs {epochs[0]} and {epochs[1]} of {run}" if epochs else f"{run} and {other}"
+        comparison_page(found, out, title=f"compare {what}")
+        say(f"Page: {out}")
+
+
+def embed(
+    run: str,
+    data: str,
+    layer: str,
+    /,
+    *,
+    method: Literal["pca", "tsne"] = "pca",
+    out: Path = Path("embed.html"),
+) -> None:
+    """Write a page with every picture as a point, as one layer sees it, coloured by class.
+
+    Args:
+        run: a run folder, a name below runs/, `last`, or a bundle folder.
+        data: pictures with labels: a folder of class folders or a table.
+        layer: path of the layer.
+        method: pca, or tsne for up to 3,000 pictures.
+        out: the HTML file to write.
+    """
+    from convscope.actions.inspect import fitting_samples, write_page
+    from convscope.actions.look import Scope
+    from convscope.reporting.comparing import embedding_section
+
+    scope = Scope(run)
+    with progress() as listen:
+        found = scope.embedding(fitting_samples(scope, data), layer, method=method, progress=listen)
+    say(str(found))
+    write_page(out, "embedding", [embedding_section(found)], provenance=found.provenance)
+    say(f"Page: {out}")

@@ -41,8 +41,9 @@ def _draw_tile(tile: Tile, x: float, y: float, wide: float) -> list[str]:
     letters = int(wide / 5.8)
     below = y + tile.height_px + 13
     parts = [tag("image", look, tag("title", None, escape(visible(tile.alt))))]
-    indent = 6.5 * len(tile.rank) + 5 if tile.rank else 0
-    if tile.rank:
+    is_crowded = 6.5 * (len(tile.rank) + len(tile.head)) + 6.2 * len(tile.note) + 10 > wide
+    indent = 6.5 * len(tile.rank) + 5 if tile.rank and not is_crowded else 0
+    if indent:
         parts.append(text(x, below, tile.rank, fill=INK3))
     parts.append(text(x + indent, below, short(tile.head, letters), fill=INK, font_weight=600))
     if tile.note:

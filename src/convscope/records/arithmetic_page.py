@@ -15,11 +15,13 @@ MOST_CELLS = 12
 
 STYLE = """
 .cvs-a{font:13px/1.4 system-ui,sans-serif;font-variant-numeric:tabular-nums;max-width:64rem}
-.cvs-a table{border-collapse:separate;border-spacing:2px;display:inline-table;vertical-align:middle;margin:4px 0}
-.cvs-a td{padding:2px 6px;text-align:right;min-width:3.2em;border:1px solid rgb(128 128 128/.25)}
+.cvs-a table{border-collapse:separate;border-spacing:2px;display:inline-table;vertical-align:middle;margin:4px 0;
+font:inherit;flex:none}
+.cvs-a td{padding:1px 5px;text-align:right;min-width:3.2em;border:1px solid rgb(128 128 128/.25);font-size:12px}
 .cvs-a td.pad{border-style:dashed;opacity:.55}
 .cvs-a td.top{outline:2px solid #b0117b}
-.cvs-a .row{display:flex;align-items:center;flex-wrap:wrap;gap:8px}
+.cvs-a .row{display:flex;align-items:center;gap:8px;overflow-x:auto;white-space:nowrap}
+.cvs-a .row>span{flex:none;width:8.5em}
 .cvs-a .steps{display:flex;flex-wrap:wrap;gap:8px;margin-top:8px}
 .cvs-a .step{border:1px solid rgb(128 128 128/.4);border-radius:4px;padding:8px;max-width:22rem}
 .cvs-a .step b{display:block}
@@ -128,4 +130,4 @@ def shade(value: float, largest: float) -> str:
 
 def number(value: float) -> str:
     """Three significant digits with a true minus sign."""
-    return f"{value:.3g}".replace("-", "−").replace("inf", "∞")
+    return f"{value + 0.0:.3g}".replace("-", "−").replace("inf", "∞")  # + 0.0: a zero has no sign

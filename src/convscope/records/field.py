@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from html import escape
 
 import numpy as np
 
@@ -62,6 +63,10 @@ class ReceptiveField:
             text += f"; value {self.at} sees " + ", ".join(f"{low}..{high}" for low, high in self.box)
         holes = "" if all(a.is_dense for a in self.axes) else "; with holes"
         return text + holes + "".join(f"; {n}" for n in self.notes)
+
+    def _repr_html_(self) -> str:
+        """The same line for a notebook."""
+        return f"<p style='font:13px/1.5 system-ui,sans-serif'>{escape(str(self))}</p>"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from convscope.draw.comparison import comparison_figure
+from convscope.draw.notebook import notebook_html
 from convscope.draw.numbers import three
 from convscope.errors import ModelError
+from convscope.records.figure import Figure
 from convscope.scope.maps import channels_last
 from convscope.scope.paths import Names
 from convscope.scope.shown import Table, table
@@ -66,9 +69,14 @@ class Comparison:
         """The table."""
         return str(self.table())
 
+    def figure(self, caption: str = "") -> Figure:
+        """The chart: largest difference and likeness of each layer."""
+        rows = [(r.layer, r.relative, r.cka) for r in self.rows]
+        return comparison_figure(rows, caption=caption)
+
     def _repr_html_(self) -> str:
-        """The table."""
-        return self.table()._repr_html_()
+        """The chart, the table below."""
+        return notebook_html(self.figure()) + self.table()._repr_html_()
 
 
 def compare(

@@ -11,13 +11,15 @@ import numpy as np
 from convscope.errors import ModelError
 from convscope.records.arithmetic import Arithmetic
 from convscope.records.card import Card, Opened
-from convscope.records.field import EffectiveField, ReceptiveField
+from convscope.records.field import ReceptiveField
 from convscope.records.geometry import Preprocess
 from convscope.records.progress import Progress, silent
 from convscope.records.provenance import Provenance
 from convscope.records.samples import Samples
 from convscope.scope.batches import model_input_shapes
 from convscope.scope.compare import Comparison, compare
+from convscope.scope.drawn import ShownEmbedding, ShownField, shown_embedding, shown_field
+from convscope.scope.embedding import embed
 from convscope.scope.feed import Feed, as_feed
 from convscope.scope.filters import filters
 from convscope.scope.layers import layer_table
@@ -128,17 +130,39 @@ class Scope:
 
     def receptive_field(
         self, layer: str, *, at: Sequence[int] | None = None, channel: int | None = None, images: Any = None
-    ) -> ReceptiveField | EffectiveField:
+    ) -> ReceptiveField | ShownField:
         """The exact field of a layer or of one value; with images how much each pixel really counts."""
         if images is None:
             return receptive_field(self.probe, layer, at=at, channel=channel)
-        return effective_receptive_field(self.probe, self.pictures(images).arrays, layer, at=at, channel=channel)
+        return self.effective_field(layer, images, at=at, channel=channel)
+
+    def effective_field(
+        self, layer: str, images: Any, *, at: Sequence[int] | None = None, channel: int | None = None
+    ) -> ShownField:
+        """How much each pixel of these pictures really moves one value, with the box that holds 95 % of it."""
+        arrays = self.pictures(images).arrays
+        return shown_field(effective_receptive_field(self.probe, arrays, layer, at=at, channel=channel))
 
     def top_activations(
         self, data: Any, layer: str, channel: int, *, count: int = 9, progress: Progress = silent
     ) -> TopActivations:
         """The pictures, and the crops at the exact field, that fire this filter most and least."""
         return top_activations(self.probe, self._feed(data), layer, channel, count=count, progress=progress)
+
+    def embedding(
+        self,
+        data: Any,
+        layer: str,
+        *,
+        truth: np.ndarray | None = None,
+        method: Literal["pca", "tsne"] = "pca",
+        progress: Progress = silent,
+    ) -> ShownEmbedding:
+        """Every picture as a point in the plane, as this layer sees it, coloured by class; see `embedding.embed`."""
+        feed = self._feed(data, truth)
+        return shown_embedding(
+            embed(self.probe, feed, layer, method=method, provenance=self.provenance(), progress=progress)
+        )
 
     def store(
         self,

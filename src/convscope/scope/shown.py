@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from convscope.draw.numbers import three
+from convscope.draw.notebook import notebook_html
+from convscope.draw.numbers import MINUS, NO_BREAK, THIN, three
 from convscope.draw.tiles import filter_sheet, map_sheet
 from convscope.records.features import FeatureMaps, Filters
 from convscope.records.figure import Figure
@@ -71,7 +72,7 @@ class FilterReport:
 
     def _repr_html_(self) -> str:
         """The kernels as pictures, the findings below."""
-        return self.kernels._repr_html_() + f"<pre>{html.escape(str(self))}</pre>"
+        return self.kernels._repr_html_() + f"<pre style='white-space:pre-wrap'>{html.escape(str(self))}</pre>"
 
 
 def shown_filters(filters: Filters) -> ShownFilters:
@@ -97,10 +98,16 @@ class Table:
 
     def _repr_html_(self) -> str:
         """A plain HTML table."""
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in self.headings)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.rows)
+        numeric = [all(_is_number(row[i]) for row in self.rows) for i in range(len(self.headings))]
+        aligned = ["right" if n else "left" for n in numeric]
+        head = "".join(f"<th{_look(a)}>{html.escape(h)}</th>" for h, a in zip(self.headings, aligned))
+        rows = ("".join(f"<td{_look(a)}>{html.escape(c)}</td>" for c, a in zip(row, aligned)) for row in self.rows)
+        body = "".join(f"<tr>{cells}</tr>" for cells in rows)
         note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        return f"<table><caption>{html.escape(self.title)}</caption><tr>{head}</tr>{body}</table>{note}"
+        look = "border-collapse:collapse;font:12px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums"
+        caption = f"<caption style='text-align:left;font-weight:600'>{html.escape(self.title)}</caption>"
+        table = f"<table style='{look}'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<div style='overflow-x:auto'>{table}</div>{note}"
 
 
 def _aligned(cell: str, width: int) -> str:
@@ -108,14 +115,20 @@ def _aligned(cell: str, width: int) -> str:
     return cell.rjust(width) if is_number else cell.ljust(width)
 
 
+def _is_number(cell: str) -> bool:
+    """Also "2.00 × 10⁻⁷", "12 300" and an empty or missing cell."""
+    plain = cell.replace(NO_BREAK, " ").replace(THIN, "").partition(" × 10")[0]
+    return plain.strip(" -+%,." + MINUS).replace(".", "").replace(",", "").isdigit() or plain in ("", "-")
+
+
+def _look(aligned: str) -> str:
+    return f" style='text-align:{aligned};padding:1px 8px;white-space:nowrap'"
+
+
 def _page(figures: Iterable[Figure], count: int) -> str:
-    parts = [_inline(figure) for figure in figures]
+    parts = [notebook_html(figure) for figure in figures]
     more = f"<p><small>{count - len(parts)} more layers</small></p>" if count > len(parts) else ""
     return "".join(parts) + more
-
-
-def _inline(figure: Figure) -> str:
-    return figure.data.decode() if figure.media == "svg" else f"<p>{html.escape(figure.alt)}</p>"
 
 
 def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]], note: str = "") -> Table:

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.draw.notebook import notebook_html
+from convscope.draw.numbers import three
+from convscope.draw.sheet import sheet_figure
+from convscope.draw.tiles import picture_tile
 from convscope.errors import ModelError
+from convscope.records.field import ReceptiveField
 from convscope.records.progress import Progress, silent
+from convscope.records.report import Sheet, Tile
 from convscope.scope.feed import Feed
 from convscope.scope.maps import channels_last
 from convscope.scope.measuring import receptive_field
@@ -51,6 +57,33 @@ class TopActivations:
             lines += [f"{words} {f.value:.4g} {f.key} at {f.at}, pixels {f.box}" for f in fired]
         return "\n".join(lines)
 
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The crops as tiles: those that fire the filter most, then those that fire it least."""
+        known = [f.crop for f in (*self.most, *self.least) if f.crop is not None]
+        low, high = (min(c.min() for c in known), max(c.max() for c in known)) if known else (0.0, 1.0)
+        name = f"{self.layer} channel {self.channel}"
+        note = "crops at the exact receptive field, as the network takes them"
+        return tuple(
+            Sheet(f"{name}: {words}", tuple(_tile(f, i, float(low), float(high)) for i, f in enumerate(fired)), note)
+            for words, fired in (("most", self.most), ("least", self.least))
+        )
+
+    def _repr_html_(self) -> str:
+        """The crops, most and least."""
+        return "".join(notebook_html(sheet_figure(sheet)) for sheet in self.sheets())
+
+
+def _tile(fired: Fired, place: int, low: float, high: float) -> Tile:
+    crop = np.zeros((8, 8, 1)) if fired.crop is None else fired.crop
+    if crop.ndim == 3 and crop.shape[0] in (1, 3) and crop.shape[-1] not in (1, 3):
+        crop = np.moveaxis(crop, 0, -1)
+    crop = crop if crop.ndim == 3 and crop.shape[-1] in (1, 3) else crop.reshape(*crop.shape[:2], -1).mean(axis=2)
+    picture = np.round((crop - low) / (high - low or 1.0) * 255).clip(0, 255).astype(np.uint8)
+    where = "no crop: field unknown" if fired.box is None else " × ".join(f"{a}..{b}" for a, b in fired.box)
+    name = fired.key.rsplit("/", 1)[-1]
+    lines = (f"{three(fired.value)} at {fired.at[0]}, {fired.at[1]}", where)
+    return picture_tile(picture, f"{name}: {three(fired.value)}", head=f"{place + 1} {name}", lines=lines)
+
 
 def top_activations(
     probe: Probe, feed: Feed, layer: str, channel: int, *, count: int = 9, progress: Progress = silent
@@ -91,19 +124,21 @@ def _fired(
     peak, place = found
     at = (int(place[index][0]), int(place[index][1]))
     picture = feed.take(index, index + 1)
-    box = _box(probe, picture, layer, channel, at)
-    crop = None if box is None else picture[0][tuple(slice(low, high + 1) for low, high in box)]
-    return Fired(index, feed.ids[index], float(peak[index]), at, box, crop)
+    field = _field(probe, picture, layer, channel, at)
+    if field is None or field.box is None:
+        return Fired(index, feed.ids[index], float(peak[index]), at, None, None)
+    cut = [slice(None)] * picture[0].ndim
+    for axis, (low, high) in zip(field.axes, field.box):
+        cut[axis.axis] = slice(low, high + 1)
+    return Fired(index, feed.ids[index], float(peak[index]), at, field.box, picture[0][tuple(cut)])
 
 
-def _box(
-    probe: Probe, picture: np.ndarray, layer: str, channel: int, at: tuple[int, int]
-) -> tuple[tuple[int, int], ...] | None:
+def _field(probe: Probe, picture: np.ndarray, layer: str, channel: int, at: tuple[int, int]) -> ReceptiveField | None:
     call = probe.call(layer, picture)
     space = len(call.output_shapes[0]) - 1
     if space not in (1, 2) or call.steps > 1:
         return None
     try:
-        return receptive_field(probe, call.name, at=at if space == 2 else at[1:], channel=channel, images=picture).box
+        return receptive_field(probe, call.name, at=at if space == 2 else at[1:], channel=channel, images=picture)
     except ModelError:  # a layer whose geometry is not known: the picture is shown without a crop
         return None

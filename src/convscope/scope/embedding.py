@@ -1,0 +1,75 @@
+"""What a layer makes of a whole data set, laid out in the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convscope.errors import ModelError
+from convscope.records.embedding import Embedding
+from convscope.records.progress import Progress, silent
+from convscope.records.provenance import Provenance
+from convscope.scope.feed import Feed
+from convscope.scope.learning import embedding
+from convscope.scope.maps import channels_last
+from convscope.scope.tap import Probe
+
+MOST_TSNE = 3000  # exact t-SNE needs time and memory of n squared
+
+
+def embed(
+    probe: Probe,
+    feed: Feed,
+    layer: str,
+    *,
+    method: str = "pca",
+    pool: bool = True,
+    seed: int = 0,
+    provenance: Provenance | None = None,
+    progress: Progress = silent,
+) -> Embedding:
+    """One forward pass over the data, then two numbers for each picture.
+
+    Args:
+        probe: looks into the model.
+        feed: the pictures.
+        layer: path.
+        method: "pca" or "tsne" (up to 3,000 pictures).
+        pool: maps are averaged over their places first, so that only what is in a picture counts and not where.
+        seed: of t-SNE's start.
+        provenance: copied along.
+        progress: told about each batch.
+
+    Raises:
+        UnknownLayerError: no such layer. PlanError: another method, or fewer than 3 pictures.
+        ModelError: NaN in the layer, or too many pictures for t-SNE.
+    """
+    if method == "tsne" and len(feed) > MOST_TSNE:
+        raise ModelError(f"expected at most {MOST_TSNE} pictures for t-SNE, got {len(feed)}; take fewer, or method pca")
+    rows, name = [], layer
+    for start in range(0, len(feed), probe.batch_size):
+        batch = feed.take(start, min(len(feed), start + probe.batch_size))
+        name = probe.select(layer, batch)[0]
+        maps = channels_last(probe.activations(batch, name)[name], probe.call(name, batch))
+        rows.append(maps.mean(axis=(1, 2)) if pool else maps.reshape(len(maps), -1))
+        if not np.isfinite(rows[-1]).all():
+            first = feed.ids[start + int(np.flatnonzero(~np.isfinite(rows[-1]).all(axis=1))[0])]
+            raise ModelError(f"expected finite values, got NaN or infinity in layer {name!r} for {first}")
+        progress("pictures laid out", start + len(batch), len(feed))
+    values = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
+    points = embedding(values, method=method, seed=seed)
+    return Embedding(
+        layer=name,
+        method=method,
+        points=points,
+        truth=feed.truth,
+        classes=probe.classes,
+        labels=feed.ids,
+        kept=_kept(values, points) if method == "pca" else None,
+        provenance=provenance or Provenance(),
+    )
+
+
+def _kept(values: np.ndarray, points: np.ndarray) -> float:
+    """Share of the variance that the plane holds."""
+    whole = float(values.astype(np.float64).var(axis=0).sum())
+    return float(points.var(axis=0).sum()) / whole if whole > 0 else 1.0
