@@ -79,6 +79,14 @@ def matched(samples: Samples, classes: tuple[str, ...]) -> Samples:
     place = np.array([classes.index(name) for name in samples.classes])
     if samples.task == "classify":
         return replace(samples, truth=place[samples.truth], classes=classes)
+    if samples.task == "detect":
+        truth = np.empty(len(samples), object)
+        truth[:] = [replace(boxes, labels=place[boxes.labels]) for boxes in samples.truth]
+        return replace(samples, truth=truth, classes=classes)
+    if samples.task == "segment":
+        raise DataError(
+            f"expected masks with the classes {', '.join(classes)} in this order, found {', '.join(samples.classes)}"
+        )
     truth = np.zeros((len(samples), len(classes)), np.float32)
     truth[:, place] = samples.truth
     return replace(samples, truth=truth, classes=classes)

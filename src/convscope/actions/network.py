@@ -77,7 +77,7 @@ def prepare(plan: Plan, samples: Samples, own: Any = None) -> Prepared:
     Raises:
         PlanError, ModelError, WeightsNotFoundError: what can't be built, and why.
     """
-    return _take_own(own, plan, samples) if own is not None else _build(plan, samples)
+    return take_own(own, plan, samples) if own is not None else _build(plan, samples)
 
 
 def _build(plan: Plan, samples: Samples) -> Prepared:
@@ -108,7 +108,12 @@ def _build(plan: Plan, samples: Samples) -> Prepared:
     )
 
 
-def _take_own(model: Any, plan: Plan, samples: Samples) -> Prepared:
+def take_own(model: Any, plan: Plan, samples: Samples) -> Prepared:
+    """A user's own model, with how pictures become its input.
+
+    Raises:
+        ModelError, PlanError: what it does not say of itself.
+    """
     keras = load_keras()
     if not isinstance(model, keras.Model):
         raise ModelError(f"expected model as a name or a keras.Model, got {type(model).__name__}")

@@ -14,7 +14,7 @@ from convscope.records.augmentation import Augmentation
 from convscope.registry import nearest
 from convscope.training import plan_text
 
-GROUPS = ("data", "network", "training", "schedule", "stopping", "head", "saving", "watch")
+GROUPS = ("recipe", "data", "network", "training", "schedule", "stopping", "head", "saving", "watch")
 
 
 def _option(group: str, default: Any, words: str, **rules: Any) -> Any:
@@ -35,8 +35,15 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
+    # recipe
+    recipe: Literal["", "quick", "balanced", "best"] = _option(
+        "recipe",
+        "",
+        "A tried plan chosen by task and number of pictures (docs/recipes.md); what you set yourself wins.",
+    )
+
     # data
-    task: Literal["auto", "classify", "multilabel", "regress"] = _option(
+    task: Literal["auto", "classify", "multilabel", "regress", "detect", "segment"] = _option(
         "data", "auto", "What the truth means; auto takes what the data itself says."
     )
     image_size: int | tuple[int, int] | None = _option(
@@ -65,7 +72,13 @@ class Plan(BaseModel):
     workers: int = _option("data", 0, "Threads that decode pictures; 0 for one per processor.", ge=0, le=256)
 
     # network
-    model: str = _option("network", "efficientnet-lite0", "Name of the network; see `convscope models`.", min_length=1)
+    model: str = _option(
+        "network",
+        "efficientnet-lite0",
+        "Name of the network; see `convscope models`. For boxes yolo-n, yolo-s, yolo-m, yolo or faster-rcnn, for masks "
+        "unet, fpn or deeplab, each with +BACKBONE; a classifier's name alone stands for yolo+NAME or unet+NAME.",
+        min_length=1,
+    )
     weights: str = _option("network", "imagenet", "imagenet, none, or a file with weights.", min_length=1)
     download: bool = _option("network", False, "Allow downloading pretrained weights.")
     dropout: float = _option("network", 0.2, "Share of features dropped before the last layer.", ge=0, lt=1)
@@ -89,6 +102,13 @@ class Plan(BaseModel):
     )
     dense: tuple[int, ...] = _option("network", (), "simple-cnn: widths of hidden dense layers before the last.")
 
+    pyramid_channels: int = _option("network", 96, "Boxes, fpn, deeplab: width of the neck's maps.", ge=8, le=1024)
+    unet_depth: int = _option("network", 4, "unet without a backbone: how often the picture is halved.", ge=1, le=8)
+    unet_width: int = _option("network", 16, "unet: maps of the finest level, doubled at each halving.", ge=4, le=256)
+    decoder_norm: Literal["batch", "group", "none"] = _option(
+        "network", "batch", "Masks: what follows each convolution of the decoder."
+    )
+
     # training
     epochs: int = _option("training", 20, "Passes in which the network (or its last stages) is trained.", ge=0)
     batch_size: int = _option("training", 32, "Pictures per step.", ge=1, le=65536)
@@ -101,7 +121,12 @@ class Plan(BaseModel):
     weight_decay: float = _option("training", 0.0, "Decoupled weight decay; biases and norms are left out.", ge=0)
     momentum: float = _option("training", 0.9, "Momentum, for sgd and rmsprop only.", ge=0, lt=1)
     clipnorm: float | None = _option("training", None, "Each gradient is shortened to at most this norm.", gt=0)
-    loss: str = _option("training", "auto", "Any Keras loss by name; auto takes the task's own.")
+    loss: str = _option(
+        "training",
+        "auto",
+        "Any Keras loss by name; auto takes the task's own. For masks cross_entropy, dice, tversky, focal, boundary or "
+        "a sum such as dice+focal.",
+    )
     label_smoothing: float = _option("training", 0.0, "Share of certainty taken from the labels.", ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = _option(
         "training", "none", "balanced: pictures of rare classes count more, each class the same in sum."
@@ -138,6 +163,9 @@ class Plan(BaseModel):
 
     # saving
     keep_checkpoints: int = _option("saving", 3, "How many checkpoints are kept besides the best.", ge=1)
+    track: tuple[str, ...] = _option(
+        "saving", (), "Follow the run elsewhere as well: tensorboard, mlflow, wandb, csv, jsonl."
+    )
     checkpoint_minutes: float = _option("saving", 5.0, "At least one checkpoint in this many minutes.", gt=0)
 
     # watch
@@ -208,8 +236,8 @@ class Plan(BaseModel):
         return value
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
-        """A plan with some fields changed, checked like a new one."""
-        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+        """A plan with some fields changed, checked like a new one; fields that were never set stay unset."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
 
     @property
     def size_hw(self) -> tuple[int, int] | None:

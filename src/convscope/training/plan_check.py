@@ -9,6 +9,8 @@ from convscope.errors import PlanError
 from convscope.records.samples import Samples
 from convscope.training.plan import Plan
 
+_ALLOWED = {("label_smoothing", "multilabel"), ("class_weights", "segment")}
+
 
 def check_plan(plan: Plan, train: Samples, *, smallest_side_px: int | None = None) -> None:
     """Compare a plan with its training pictures.
@@ -58,7 +60,7 @@ def _check_folds(plan: Plan, train: Samples) -> None:
 def _check_loss(plan: Plan, train: Samples) -> None:
     if train.task != "classify":
         for name, off in (("class_weights", "none"), ("label_smoothing", 0.0)):
-            if getattr(plan, name) != off and not (name == "label_smoothing" and train.task == "multilabel"):
+            if getattr(plan, name) != off and (name, train.task) not in _ALLOWED:
                 raise PlanError(f"expected {name} = {off!r} for task {train.task}, got {getattr(plan, name)!r}")
         return
     if plan.loss.startswith("sparse") and (is_mixed(plan.augment) or plan.label_smoothing):
