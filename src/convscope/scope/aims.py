@@ -56,7 +56,8 @@ def region(mask: np.ndarray, label: int, *, output: str | int | None = None) -> 
                 f"expected an output (n, {weights.shape[0]}, {weights.shape[1]}, more than {label} classes), "
                 f"got {tuple(values.shape)}; give the mask at the size of the output"
             )
-        return ops.sum(values[..., label] * weights, axis=(1, 2)) / float(weights.sum())
+        inside = ops.convert_to_tensor(weights)  # PyTorch would ask its own tensor for NumPy values
+        return ops.sum(ops.cast(values[..., label], "float32") * inside, axis=(1, 2)) / float(weights.sum())
 
     return Target(function=score, words=f"class {label} inside a region of {int((weights > 0).sum())} places")
 
@@ -78,7 +79,8 @@ def similarity(reference: np.ndarray, *, output: str | int | None = None) -> Tar
         values = _output(outputs, output)
         if len(values.shape) != 2 or values.shape[1] != vector.size:
             raise TargetError(f"expected an output (n, {vector.size}) to compare with, got {tuple(values.shape)}")
-        return ops.sum(values * (vector / length), axis=-1) / ops.sqrt(ops.sum(values**2, axis=-1) + 1e-12)
+        wanted = ops.convert_to_tensor(vector / length)
+        return ops.sum(values * wanted, axis=-1) / ops.sqrt(ops.sum(values**2, axis=-1) + 1e-12)
 
     return Target(function=score, words="likeness to another picture")
 
