@@ -22,6 +22,7 @@ from convscope.metrics.intervals import fold_interval
 from convscope.records.prediction import Scored
 from convscope.records.progress import Progress, silent
 from convscope.training.plan import Plan
+from convscope.training.recipes import with_recipe
 
 FOLDS = "folds.json"
 
@@ -77,6 +78,7 @@ def cross_validate(
         raise RunError(f"{folder}: a single run is already there; choose another --out")
     audit, same = scanned(samples, chosen, progress=progress)
     splits = fold_samples(samples, chosen.folds, seed=chosen.seed, val_share=chosen.val_share, same=same)
+    chosen = with_recipe(chosen, pictures=len(splits[0].train), task=samples.task)
     digest = data_sha256(samples)
     path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
     runs = []

@@ -21,6 +21,7 @@ from convscope.files.journal import JOURNAL, JournalFile
 from convscope.files.lock import FolderLock
 from convscope.records.progress import Progress, silent
 from convscope.training.plan import Plan
+from convscope.training.recipes import with_recipe
 
 
 def train(
@@ -65,6 +66,7 @@ def train(
     with FolderLock(folder):
         sweep_temporary(folder)
         parts = divide(samples, plan, name=name, progress=progress)
+        plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task, is_own=own is not None)
         path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
         start = {"data_path": path, "name": name or _name_of(data), "notes": list(notes)}
         return train_parts(
@@ -86,6 +88,7 @@ def train_parts(
     progress: Progress = silent,
 ) -> Run:
     """Train on data that is already divided; the caller holds the folder's lock."""
+    from convscope.actions.tracked import tracked
     from convscope.actions.watching import watch
     from convscope.bundle.saving import architecture_of
     from convscope.training.fit import fit
@@ -110,9 +113,11 @@ def train_parts(
         for note in prepared.notes:
             journal.write("note", text=note)
     try:
-        watched = watch(run.path, parts.val if len(parts.val) else parts.train, prepared, plan)
-        called = (*watched, *callbacks)
-        fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)
+        shown = parts.val if len(parts.val) else parts.train
+        watched = watch(run.path, shown, prepared, plan)
+        with tracked(run.path, shown, prepared, plan, resume=resume) as trackers:
+            called = (*watched, *trackers, *callbacks)
+            fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)
     except DivergedError:
         judge(run, parts, plan, diverged=True)
         raise

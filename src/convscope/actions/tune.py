@@ -25,6 +25,7 @@ from convscope.records.study import Rerun, StudyFacts
 from convscope.training.plan import Plan
 from convscope.training.plan_check import check_plan
 from convscope.training.plan_text import read_toml
+from convscope.training.recipes import with_recipe
 from convscope.tuning.settings import STUDY, TRIALS, Settings, read_study, write_study
 from convscope.tuning.space import Space, read_space
 from convscope.tuning.study import (
@@ -119,6 +120,7 @@ def tune(
     samples = open_samples(data, chosen)
     with FolderLock(folder):
         parts = divide(samples, chosen, name=name, progress=progress)
+        chosen = with_recipe(chosen, pictures=len(parts.split.train), task=samples.task)
         _check_with_data(read, chosen, parts)
         open_storage(folder, storage)  # unreachable: said before anything is written
         write_split(folder, parts)

@@ -39,7 +39,7 @@ class Plan(BaseModel):
     recipe: Literal["", "quick", "balanced", "best"] = _option(
         "recipe",
         "",
-        "A tried plan chosen by task and number of pictures (docs/recipes.md); what you set yourself wins.",
+        "A tried plan by task and number of pictures (docs/recipes.md); what you set yourself wins.",
     )
 
     # data

@@ -26,7 +26,8 @@ _Callback: Any = keras.callbacks.Callback
 
 # what may change between stop and resume: it says how long, how fast or what is kept, not what is learned
 MAY_CHANGE = (
-    "epochs", "head_epochs", "patience", "keep_checkpoints", "checkpoint_minutes", "workers", "cache_mb", "download",
+    "epochs", "head_epochs", "patience", "keep_checkpoints", "checkpoint_minutes", "track", "workers", "cache_mb",
+    "download",
 )  # fmt: skip
 
 
@@ -57,9 +58,10 @@ def check_same(saved: dict[str, Any], now: dict[str, Any], where: Path) -> None:
             f"{where}: expected the data of the first start, got another data set or split; start a new run, "
             "or go on with new data with --continue-from"
         )
+    usual = plain(toml_values(Plan()))  # a field that did not exist at the first start had its default
     names = [n for n in sorted({*saved["plan"], *now["plan"]}) if n not in MAY_CHANGE]
     for name in names:
-        old, new = saved["plan"].get(name), now["plan"].get(name)
+        old, new = saved["plan"].get(name, usual.get(name)), now["plan"].get(name)
         if old != new:
             if isinstance(old, dict) and isinstance(new, dict):
                 inner = next(k for k in {**old, **new} if old.get(k) != new.get(k))

@@ -1,0 +1,189 @@
+"""A whole search on drawn pictures: trials are runs, failures are kept, a killed one goes on, one test score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("optuna")
+
+import convscope
+from convscope.actions import trials as trials_module
+from convscope.actions.tune import resume_tune
+from convscope.errors import PlanError, RunError
+from convscope.files.journal import read_journal
+from convscope.training.plan import Plan
+
+pytestmark = pytest.mark.backend
+
+PLAN = Plan(
+    model="simple-cnn", weights="none", image_size=12, fit="stretch", filters=(4,), epochs=2, batch_size=8, workers=1,
+    cache_mb=1,
+)  # fmt: skip
+SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+    "pooling": {"choices": ["max", "average"]},
+}
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = rng.integers(0, 120, (60, 12, 12, 3)) + 50 * (np.arange(3) == y[:, None])[:, None, None, :]
+    return x.astype(np.uint8), y
+
+
+@pytest.fixture(scope="module")
+def study(data: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory):
+    out = tmp_path_factory.mktemp("tune") / "study"
+    return convscope.tune(data, space=SPACE, plan=PLAN, method="random", trials=3, out=out, reruns=2)
+
+
+def test_each_trial_is_an_ordinary_run_that_never_saw_the_test_part(study) -> None:
+    assert [t.state for t in study.facts.trials] == ["complete"] * 3
+    test = set(json.loads((study.path / "split.json").read_text())["test"])
+    assert test
+    for number in range(3):
+        run = convscope.open_run(study.path / "trials" / f"{number:04d}")
+        split = json.loads((run.path / "split.json").read_text())
+        assert split["test"] == []
+        assert not test & {*split["train"], *split["val"]}
+        assert json.loads((run.path / "evaluation.json").read_text())["pictures"] == "validation"
+        value = min(row["val_loss"] for row in run.history.epochs)
+        assert study.facts.trials[number].value == pytest.approx(value)
+
+
+def test_the_best_plan_is_the_lowest_and_is_written(study) -> None:
+    best = min(study.facts.trials, key=lambda t: t.value)
+    assert study.facts.ranked()[0] == best
+    plan = Plan.from_toml(study.path / "best_plan.toml")
+    assert plan == study.best_plan
+    assert (plan.learning_rate, plan.pooling) == (best.params["learning_rate"], best.params["pooling"])
+    assert len(study.facts.reruns) == 2
+    assert study.facts.reruns[1].value != study.facts.reruns[0].value
+
+
+def test_the_test_part_is_scored_once_for_the_winner(study, data) -> None:
+    tested = json.loads((study.path / "tested.json").read_text())
+    assert (tested["trial"], tested["times"]) == (study.facts.ranked()[0].number, 1)
+    before = (study.path / "tested.json").stat().st_mtime_ns
+    again = resume_tune(study.path, data=data)
+    assert again.facts.trials == study.facts.trials
+    assert (study.path / "tested.json").stat().st_mtime_ns == before
+
+
+def test_the_page_and_the_facts(study) -> None:
+    page = (study.path / "report.html").read_text()
+    for words in ("Best plans", "Parallel coordinates", "Loss on validation against cost", "The winner again"):
+        assert words in page
+    facts = json.loads((study.path / "study.json").read_text())
+    assert [t["number"] for t in facts["trials"]] == [0, 1, 2]
+    assert facts["best"]["number"] == study.facts.ranked()[0].number
+
+
+def test_a_study_goes_on_with_more_trials_and_refuses_other_data(study, data) -> None:
+    grown = resume_tune(study.path, data=data, trials=4)
+    assert len(grown.facts.trials) == 4
+    with pytest.raises(RunError, match="other data"):
+        resume_tune(study.path, data=(data[0][:50], data[1][:50]))
+    with pytest.raises(RunError, match="give the same data again"):
+        resume_tune(study.path)
+
+
+def test_a_failed_trial_is_kept_with_its_reason_and_the_study_goes_on(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = trials_module.train_or_go_on
+
+    def fails_second(folder: Path, *given: Any, **named: Any) -> Any:
+        if folder.name == "0001":
+            raise ZeroDivisionError("nothing to divide")
+        return real(folder, *given, **named)
+
+    monkeypatch.setattr(trials_module, "train_or_go_on", fails_second)
+    found = convscope.tune(
+        data,
+        space=SPACE,
+        plan=PLAN.with_changes({"epochs": 1}),
+        method="random",
+        trials=3,
+        out=tmp_path / "s",
+        reruns=1,
+    )
+    assert [t.state for t in found.facts.trials] == ["complete", "failed", "complete"]
+    assert found.facts.trials[1].reason == "ZeroDivisionError: nothing to divide"
+    assert "nothing to divide" in (tmp_path / "s" / "report.html").read_text()
+
+
+def test_a_study_whose_trials_all_fail_stops_and_says_why(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: Any, **named: Any) -> Any:
+        raise PlanError("this can't work")
+
+    monkeypatch.setattr(trials_module, "train_or_go_on", fails)
+    with pytest.raises(PlanError, match="first 3 trials failed, the last one: this can't work"):
+        convscope.tune(data, space=SPACE, plan=PLAN, method="random", trials=20, out=tmp_path / "s")
+
+
+def test_hopeless_trials_are_given_up(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.trial import Trial
+
+    monkeypatch.setattr(Trial, "should_prune", lambda self: self.number == 1)
+    found = convscope.tune(
+        data, space=SPACE, plan=PLAN.with_changes({"epochs": 3}), method="asha", trials=2, out=tmp_path / "s", reruns=1
+    )
+    assert [t.state for t in found.facts.trials] == ["complete", "pruned"]
+    assert len(found.facts.trials[1].curve) == 1
+    events = [e["event"] for e in read_journal(tmp_path / "s" / "trials" / "0001")]
+    assert events.count("epoch") == 1
+
+
+class Stop(keras.callbacks.Callback):
+    """A kill in the second epoch, as far as the study can see."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_trial_that_was_killed_is_gone_on_with(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN.with_changes({"epochs": 3})
+    whole = convscope.tune(data, space=SPACE, plan=plan, method="random", trials=2, out=tmp_path / "whole", reruns=1)
+    real = trials_module.train_or_go_on
+
+    def killed(folder: Path, *given: Any, **named: Any) -> Any:
+        if folder.name == "0001":
+            named["callbacks"] = [*named["callbacks"], Stop()]
+        return real(folder, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials_module, "train_or_go_on", killed)
+        with pytest.raises(KeyboardInterrupt):
+            convscope.tune(data, space=SPACE, plan=plan, method="random", trials=2, out=tmp_path / "cut", reruns=1)
+    assert not (tmp_path / "cut" / "trials" / "0001" / "model.cvs").exists()
+    found = resume_tune(tmp_path / "cut", data=data)
+    assert [(t.params, t.value, t.curve) for t in found.facts.trials] == [
+        (t.params, t.value, t.curve) for t in whole.facts.trials
+    ]
+
+
+def test_what_can_not_work_is_refused_before_anything_is_trained(data, tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    for space, words in (
+        ({"batch_size": {"choices": [8, 4096]}}, "batch_size can't be used on this data"),
+        ({"batch_size": {"low": 4096, "high": 8192}}, "can't be used on this data"),
+    ):
+        with pytest.raises(PlanError, match=words):
+            convscope.tune(data, space=space, plan=PLAN, out=out)
+    with pytest.raises(PlanError, match="jobs above 1"):
+        convscope.tune(data, space=SPACE, plan=PLAN, out=out, jobs=2)
+    with pytest.raises(PlanError, match="trials of at least 1"):
+        convscope.tune(data, space=SPACE, plan=PLAN, out=out, trials=0)
+    assert not (out / "study.toml").exists()
