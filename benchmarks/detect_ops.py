@@ -1,0 +1,231 @@
+"""RoIAlign and suppression against onnxruntime's operators; YOLO-n against the same network in plain PyTorch; memory.
+
+    KERAS_BACKEND=tensorflow python -m benchmarks.detect_ops            # RoIAlign, suppression
+    KERAS_BACKEND=torch python -m benchmarks.detect_ops --yolo          # YOLO-n at 640 against plain PyTorch
+    KERAS_BACKEND=tensorflow python -m benchmarks.detect_ops --memory   # Faster R-CNN-ResNet50 at 512, batch 2
+
+Ratios are of the shortest of several rounds taken in turn within one process; above 1 means faster than the peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convscope.backend.selection import backend_name, load_keras
+from convscope.backend.tensors import compiled, to_numpy
+
+keras = load_keras()
+ops = keras.ops
+
+ROIS, SIDE, CHANNELS = 512, 50, 256
+BOXES = 1000
+
+
+def shortest(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Wall and CPU milliseconds of each function; rounds alternate, so that a busy machine hurts all alike."""
+    best: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
+    for function in functions.values():
+        function()
+        function()
+    for _ in range(rounds):
+        for name, function in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            function()
+            best[name].append((1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)))
+    return {name: (min(w for w, _ in t), min(c for _, c in t)) for name, t in best.items()}
+
+
+def accelerated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled as training compiles it: TensorFlow with XLA, JAX jitted, PyTorch as it is."""
+    if backend_name() != "tensorflow":
+        return compiled(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def session(node: Any, inputs: dict[str, np.ndarray], kind: int) -> Callable[[], np.ndarray]:
+    import onnx
+    import onnxruntime
+
+    given = [onnx.helper.make_tensor_value_info(k, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), list(v.shape))
+             for k, v in inputs.items()]  # fmt: skip
+    graph = onnx.helper.make_graph([node], "one", given, [onnx.helper.make_tensor_value_info("out", kind, None)])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 16)], ir_version=9)
+    runner = onnxruntime.InferenceSession(model.SerializeToString())
+    return lambda: runner.run(None, inputs)[0]
+
+
+def some_boxes(rng: np.random.Generator, count: int, side: float) -> np.ndarray:
+    low = rng.uniform(0, side * 0.9, (count, 2))
+    return np.concatenate([low, np.minimum(low + rng.uniform(2, side / 2, (count, 2)), side)], -1).astype("float32")
+
+
+def roi_align_row(rounds: int) -> dict[str, Any]:
+    import onnx
+
+    from convscope.layers.roi_align import roi_align
+
+    rng = np.random.default_rng(0)
+    features, boxes = rng.uniform(size=(1, SIDE, SIDE, CHANNELS)).astype("float32"), some_boxes(rng, ROIS, SIDE)
+    node = onnx.helper.make_node("RoiAlign", ["x", "boxes", "picture"], ["out"], output_height=7, output_width=7,
+                                 sampling_ratio=2, coordinate_transformation_mode="half_pixel")  # fmt: skip
+    inputs = {"x": features.transpose(0, 3, 1, 2).copy(), "boxes": boxes, "picture": np.zeros(ROIS, np.int64)}
+    theirs = session(node, inputs, onnx.TensorProto.FLOAT)
+    ours = accelerated(lambda x, b: roi_align(x, b, scale_yx=(1.0, 1.0)))
+    x, b = ops.convert_to_tensor(features), ops.convert_to_tensor(boxes[None])
+    difference = np.abs(to_numpy(ours(x, b))[0] - theirs().transpose(0, 2, 3, 1)).max()
+    times = shortest({"onnxruntime": theirs, "ours": lambda: to_numpy(ours(x, b))}, rounds)
+    return row(f"RoIAlign, {ROIS} boxes, {SIDE}x{SIDE}x{CHANNELS}", times, difference)
+
+
+def suppression_row(rounds: int) -> dict[str, Any]:
+    import onnx
+
+    from convscope.layers.nms import suppress
+
+    rng = np.random.default_rng(1)
+    boxes, scores = some_boxes(rng, BOXES, 640), rng.uniform(size=BOXES).astype("float32")
+    node = onnx.helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "iou", "least"], ["out"])
+    inputs = {"boxes": boxes[None][..., [1, 0, 3, 2]].copy(), "scores": scores[None, None],
+              "most": np.array([300], np.int64), "iou": np.array([0.5], np.float32),
+              "least": np.array([0.05], np.float32)}  # fmt: skip
+    theirs = session(node, inputs, onnx.TensorProto.INT64)
+    ours = accelerated(lambda b, s: suppress(b, s, most=300, iou_threshold=0.5, score_threshold=0.05))
+    b, s = ops.convert_to_tensor(boxes[None]), ops.convert_to_tensor(scores[None])
+    kept = ours(b, s)
+    same = np.array_equal(to_numpy(kept.index)[0][to_numpy(kept.valid)[0]], theirs()[:, 2])
+    times = shortest({"onnxruntime": theirs, "ours": lambda: to_numpy(ours(b, s).index)}, rounds)
+    return row(f"suppression, {BOXES} boxes, at most 300 kept", times, 0.0 if same else float("nan"))
+
+
+def row(what: str, times: dict[str, tuple[float, float]], difference: float) -> dict[str, Any]:
+    (peer, (wall, cpu)), (_, (our_wall, our_cpu)) = times.items()
+    return {
+        "what": what,
+        "back_end": backend_name(),
+        "peer": peer,
+        "difference": float(difference),
+        "ms": round(our_wall, 2),
+        "peer_ms": round(wall, 2),
+        "times_as_fast": round(wall / our_wall, 2),
+        "times_as_fast_cpu": round(cpu / our_cpu, 2),
+    }
+
+
+def torch_twin(model: Any) -> Callable[[Any], dict[str, Any]]:
+    """The same graph in plain PyTorch, channels first, weights copied; batch norm folded by PyTorch itself."""
+    import torch
+    from torch.nn import functional as f
+
+    def array(w: Any) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(to_numpy(w.value)))
+
+    def conv(layer: Any) -> Callable[..., Any]:
+        kernel = array(layer.kernel).permute(3, 2, 0, 1).contiguous()
+        bias = array(layer.bias) if layer.use_bias else None
+        stride, size = layer.strides[0], layer.kernel_size[0]
+
+        def run(x: Any) -> Any:
+            need = max((-(-x.shape[2] // stride) - 1) * stride + size - x.shape[2], 0)
+            x = f.pad(x, (need // 2, need - need // 2) * 2) if need % 2 else x
+            return f.conv2d(x, kernel, bias, stride, 0 if need % 2 else need // 2)
+
+        return run
+
+    def norm(layer: Any) -> Callable[..., Any]:
+        mean, variance, gamma, beta = (
+            array(w) for w in (layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta)
+        )
+        return lambda x: f.batch_norm(x, mean, variance, gamma, beta, eps=layer.epsilon)
+
+    plain: dict[str, Callable[[Any], Callable[..., Any]]] = {
+        "Conv2D": conv,
+        "BatchNormalization": norm,
+        "Activation": lambda layer: f.silu if layer.activation.__name__ == "silu" else torch.sigmoid,
+        "Rescaling": lambda layer: lambda x: x * layer.scale,
+        "Add": lambda layer: lambda xs: xs[0] + xs[1],
+        "Concatenate": lambda layer: lambda xs: torch.cat(xs, 1),  # channels, or points: both are axis 1 here
+        "MaxPooling2D": lambda layer: lambda x: f.max_pool2d(x, 5, 1, 2),
+        "UpSampling2D": lambda layer: lambda x: f.interpolate(x, scale_factor=2, mode="nearest"),
+        "Reshape": lambda layer: lambda x: x.flatten(2).transpose(1, 2),
+    }
+    steps = []
+    for layer in model.layers[1:]:
+        kind = type(layer).__name__
+        if kind == "PointBoxes":
+            continue
+        given = layer.input if isinstance(layer.input, list) else [layer.input]
+        sources = [t._keras_history.operation.name for t in given]
+        steps.append((layer.name, sources, isinstance(layer.input, list), plain[kind](layer)))
+    first = model.layers[0].name
+
+    def run(x: Any) -> dict[str, Any]:
+        with torch.inference_mode():
+            known = {first: x}
+            for name, sources, many, step in steps:
+                known[name] = step([known[s] for s in sources]) if many else step(known[sources[0]])
+            return {"distances": known["distances"], "scores": known["scores"]}
+
+    return run
+
+
+def yolo_row(rounds: int, side: int = 640) -> dict[str, Any]:
+    """YOLO-n's forward pass on this back end against the same network in plain PyTorch, one picture."""
+    import torch
+
+    from convscope.models.detectors import build_detector
+
+    model = build_detector("yolo-n", 80, frame_hw=(side, side)).model
+    x = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype("float32")
+    twin, given = torch_twin(model), torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+    ours, tensor = accelerated(lambda t: model(t, training=False)), ops.convert_to_tensor(x)
+    difference = np.abs(to_numpy(ours(tensor)["scores"]) - twin(given)["scores"].numpy()).max()
+    times = shortest({"plain PyTorch": lambda: twin(given), "ours": lambda: to_numpy(ours(tensor)["scores"])}, rounds)
+    return row(f"YOLO-n, one picture of {side}x{side}", times, difference)
+
+
+def memory_row(side: int = 512, batch: int = 2) -> dict[str, Any]:
+    """The most memory that training Faster R-CNN-ResNet50 ever held, and the share of RoIAlign in a step."""
+    from convscope.models.detector import DetectorOptions
+    from convscope.models.detectors import build_detector
+
+    options = DetectorOptions(pyramid_channels=256, head_units=1024)
+    detector = build_detector("faster-rcnn+resnet50", 20, frame_hw=(side, side), weights="none", options=options)
+    model = detector.training_model
+    model.compile(keras.optimizers.SGD(1e-3), jit_compile=backend_name() == "jax")
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (batch, side, side, 3)).astype("float32")
+    y = {
+        "boxes": np.stack([some_boxes(rng, 20, side) for _ in range(batch)]),
+        "labels": rng.integers(0, 20, (batch, 20)),
+    }
+    model.train_on_batch(x, y)
+    before = time.process_time()
+    model.train_on_batch(x, y)
+    step = time.process_time() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"what": f"training Faster R-CNN-ResNet50 at {side}, batch {batch}", "back_end": backend_name(),
+            "peak_gib": round(peak, 2), "step_cpu_s": round(step, 2)}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--yolo", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    asked = parser.parse_args()
+    rows = [yolo_row(asked.rounds)] if asked.yolo else [memory_row()] if asked.memory else []
+    for found in rows or [roi_align_row(asked.rounds), suppression_row(asked.rounds)]:
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
