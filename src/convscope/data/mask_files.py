@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class FileMask:
         for key in self.keys:
             np.maximum(whole, self._one(key), out=whole)
         return whole
+
+    def fingerprint(self) -> bytes:
+        """Names and sizes of the files, and what their codes stand for."""
+        sizes = [(key, os.path.getsize(self.root / key)) for key in self.keys if (self.root / key).exists()]
+        return repr((sizes, self.rule, self.turn)).encode("utf-8", "surrogateescape")
 
     def _one(self, key: str) -> np.ndarray:
         codes, is_coloured = mask_codes(

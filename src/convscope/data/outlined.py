@@ -28,6 +28,11 @@ class OutlineMask:
         """Height and width in pixels."""
         return self.boxes.picture_hw
 
+    def fingerprint(self) -> bytes:
+        """Boxes and outlines."""
+        outlines = [outline.tobytes() for some in self.boxes.polygons or () for outline in some]
+        return b"\0".join([self.boxes.fingerprint(), *outlines])
+
     def read(self) -> np.ndarray:
         """(height, width) uint8 class index."""
         boxes, mask = self.boxes, np.zeros(self.boxes.picture_hw, np.uint8)

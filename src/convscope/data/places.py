@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.data.fit import resized
 from convscope.errors import DataError
 from convscope.records.geometry import Letterbox, Preprocess
 from convscope.records.masks import VOID
@@ -72,3 +73,25 @@ def mask_in_picture(mask: np.ndarray, place: Letterbox) -> np.ndarray:
         places = (np.arange(place.picture_hw[axis]) + 0.5) * place.scale_yx[axis] + place.shift_yx[axis]
         indices.append(np.clip(np.floor(places).astype(np.int64), 0, place.network_hw[axis] - 1))
     return mask[indices[0]][:, indices[1]]
+
+
+def maps_in_picture(maps: np.ndarray, place: Letterbox) -> np.ndarray:
+    """Bring maps of values from the network's frame back to the picture, bilinearly.
+
+    Args:
+        maps: (frame height, frame width, k) float32.
+        place: as the picture went there; a crop gives back what it saw, its edges repeated outwards.
+
+    Returns:
+        (height, width, k) float32 in the picture's own pixels.
+    """
+    (high, wide), (tall, broad) = place.network_hw, place.picture_hw
+    top, left = (round(max(0.0, s)) for s in place.shift_yx)  # whole pixels: a letterbox begins and ends on them
+    bottom = round(min(float(high), place.shift_yx[0] + tall * place.scale_yx[0]))
+    right = round(min(float(wide), place.shift_yx[1] + broad * place.scale_yx[1]))
+    seen = [(a - s) / c for a, s, c in zip((top, left, bottom, right), place.shift_yx * 2, place.scale_yx * 2)]
+    first_row, first_column, last_row, last_column = (round(v) for v in seen)
+    inner = (max(1, last_row - first_row), max(1, last_column - first_column))
+    drawn = resized(np.ascontiguousarray(maps[top:bottom, left:right]), inner)
+    below, beside = max(0, tall - first_row - inner[0]), max(0, broad - first_column - inner[1])
+    return np.pad(drawn, ((first_row, below), (first_column, beside), (0, 0)), mode="edge")[:tall, :broad]

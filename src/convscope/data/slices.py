@@ -168,6 +168,10 @@ class SliceMask:
     values: tuple[int, ...]
     picture_hw: tuple[int, int]
 
+    def fingerprint(self) -> bytes:
+        """Which slice of which volume, and what its values stand for."""
+        return repr((self.file.name, self.plane, self.place, self.values)).encode("utf-8", "surrogateescape")
+
     def read(self) -> np.ndarray:
         """(height, width) uint8 class index.
 
