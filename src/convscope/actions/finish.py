@@ -58,7 +58,7 @@ def _card(parts: Parts, prepared: Prepared, plan: Plan) -> Card:
 
 def judge(run: RunFolder, parts: Parts, plan: Plan, *, diverged: bool = False) -> None:
     """Write the verdicts on the curves; a resumed run is judged anew, and only its last round counts."""
-    from convscope.training.verdict import verdicts
+    from convscope.training.verdict import giveaways, verdicts
 
     rounds = [event.get("round", 0) for event in run.events if event["event"] == "verdict"]
     number = max(rounds, default=0) + 1
@@ -70,6 +70,7 @@ def judge(run: RunFolder, parts: Parts, plan: Plan, *, diverged: bool = False) -
         n_val=len(parts.split.val),
         n_classes=len(samples.classes) if samples.task == "classify" else None,
         shared=parts.shared,
+        given_away=giveaways(parts.audit),
         diverged=diverged,
     )
     journal = JournalFile(run.path)

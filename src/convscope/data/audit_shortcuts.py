@@ -1,4 +1,4 @@
-"""Shortcuts: does brightness, size or the file's name alone tell the classes apart?
+"""Shortcuts: does brightness, size, a spot at the edge or the file's name alone tell the classes apart?
 
 Each feature is a score; its area under the ROC curve is the Mann-Whitney statistic with ties counted half, one class
 against the rest. The interval is Hanley and McNeil's (1982), with Bonferroni's correction for deciding and 95 % for
@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from convscope.data.audit_edges import find_edge_spot
 from convscope.data.audit_facts import Facts
 from convscope.data.files_source import FilesSource
 from convscope.data.naming import shown
@@ -31,11 +32,11 @@ class Shortcut:
     """How well one feature tells one class from the rest.
 
     Attributes:
-        feature: its name; `reads` says where it is taken from: "picture", "size" or "name".
+        feature: its name; `reads` says where it is taken from: "picture", "size", "edge" or "name".
         label: the class.
         auc: 0.5 to 1; the share of pairs that the feature puts in the right order.
         low, high: 95 % interval.
-        direction: "higher" or "lower" in that class; "" for a feature without order.
+        direction: "higher" or "lower", "brighter" or "darker" in that class; "" for a feature without order.
         is_clear: the corrected interval lies above chance and `auc` is at least 0.65.
     """
 
@@ -98,7 +99,19 @@ def find_shortcuts(samples: Samples, facts: Sequence[Facts]) -> list[Shortcut]:
             found.append(Shortcut(name, reads, samples.classes[k], area, low, high, direction, clear))
         if found:
             best.append(max(found, key=lambda s: (round(s.auc, 9), s.direction == "higher")))
+    best += _edge(samples, facts, member)
     return sorted(best, key=lambda s: -s.auc)
+
+
+def _edge(samples: Samples, facts: Sequence[Facts], member: np.ndarray) -> list[Shortcut]:
+    spot = find_edge_spot(np.stack([f.thumb for f in facts]), member)
+    if spot is None:
+        return []
+    positives = int(member[:, spot.label].sum())
+    error = auc_error(spot.auc, positives, len(member) - positives)
+    direction = "brighter" if spot.is_brighter else "darker"
+    low, high = max(0.0, spot.auc - 1.96 * error), min(1.0, spot.auc + 1.96 * error)
+    return [Shortcut(spot.words, "edge", samples.classes[spot.label], spot.auc, low, high, direction, True)]
 
 
 def _numbers(facts: Sequence[Facts]) -> dict[str, tuple[str, np.ndarray]]:
@@ -161,6 +174,7 @@ def shortcut_findings(shortcuts: Sequence[Shortcut], samples: Samples, n: int) -
 _PLACES = (
     ("picture", "shortcut-brightness", "A shortcut", "reports it beside the accuracy"),
     ("size", "shortcut-size", "A shortcut", "brings all to one frame; reports it beside the accuracy"),
+    ("edge", "shortcut-edge", "A shortcut", "reports it; look whether the heat of Grad-CAM lies there"),
     ("name", "shortcut-name", "A shortcut", "never uses names as input"),
 )
 

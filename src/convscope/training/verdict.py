@@ -7,16 +7,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from convscope.records.audit import Audit
 from convscope.records.run import History, Verdict
 from convscope.training.plan import Plan
 
 FEW_PICTURES = 50  # training pictures below which little can be said
 OVER_GAP, OVER_RISE = 0.10, 1.15  # accuracy gap; validation loss against its best
 UNDER_SHARE = 0.35  # share of the loss of a guess that training should have removed
-LEAK_ACCURACY, LEAK_EPOCHS = 0.985, 2
+LEAK_ACCURACY, LEAK_EPOCHS, LEAK_PICTURES = 0.985, 2, 20  # near perfect, at once, on enough pictures
+GIVEAWAY_AUC = 0.97  # share of pairs that a trivial feature must put in order to explain such a start
+GIVEAWAYS = ("shortcut-size", "shortcut-edge")  # what no task should be told by; brightness may well be the task
 RISING_SHARE = 0.03  # gain over the last quarter that says a run is not yet done
+
+
+@dataclass(frozen=True)
+class Giveaway:
+    """A trivial feature of the pictures that tells class `label` from the rest in a share `auc` of pairs."""
+
+    feature: str
+    label: str
+    auc: float
+
+
+def giveaways(audit: Audit | None) -> tuple[Giveaway, ...]:
+    """What the scan found that gives the answer away without looking at what the picture shows, clearest first."""
+    found = [f.facts for f in audit.findings if f.kind in GIVEAWAYS] if audit is not None else []
+    told = [Giveaway(name, str(n["class"]), float(n["auc"])) for facts in found for name, n in facts.items()]
+    return tuple(sorted((g for g in told if g.auc >= GIVEAWAY_AUC), key=lambda g: -g.auc))
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,7 @@ class _Facts:
         accuracy, val_accuracy: the same; empty for regression.
         guess_loss: cross-entropy of a uniform guess, or None.
         n_train, n_val: pictures; shared: pictures that are on both sides of a split, found by the scan.
+        given_away: trivial features that tell the classes, found by the scan.
         ran_all: whether all planned epochs were run.
     """
 
@@ -39,7 +59,14 @@ class _Facts:
     n_train: int
     n_val: int
     shared: int
+    given_away: tuple[Giveaway, ...]
     ran_all: bool
+
+    @property
+    def early(self) -> float | None:
+        """Validation accuracy of the first epochs where it is near perfect, else None."""
+        first = self.val_accuracy[:LEAK_EPOCHS]
+        return max(first) if first and self.n_val >= LEAK_PICTURES and max(first) >= LEAK_ACCURACY else None
 
 
 def verdicts(
@@ -50,6 +77,7 @@ def verdicts(
     n_val: int,
     n_classes: int | None = None,
     shared: int = 0,
+    given_away: tuple[Giveaway, ...] = (),
     diverged: bool = False,
 ) -> tuple[Verdict, ...]:
     """Judge a run.
@@ -61,12 +89,15 @@ def verdicts(
         n_val: validation pictures.
         n_classes: for the loss of a guess, ln(classes); None leaves the rules out that need it.
         shared: pictures that the scan found both in training and in validation or test.
+        given_away: see `giveaways`.
         diverged: whether training ended with a loss that is no number.
 
     Returns:
         What is wrong, gravest first; or one "healthy"; few pictures are always said.
     """
-    facts = _read(history, plan, n_train=n_train, n_val=n_val, n_classes=n_classes, shared=shared)
+    facts = replace(
+        _read(history, plan, n_train=n_train, n_val=n_val, n_classes=n_classes), shared=shared, given_away=given_away
+    )
     if diverged or not facts.loss or not all(map(math.isfinite, facts.loss)):
         return (_diverged(facts), *_few(facts))
     found = [v for rule in _RULES for v in rule(facts)]
@@ -79,7 +110,7 @@ def _column(history: History, name: str) -> list[float]:
     return [float(v) for v in history.column(name) if v is not None]
 
 
-def _read(history: History, plan: Plan, *, n_train: int, n_val: int, n_classes: int | None, shared: int) -> _Facts:
+def _read(history: History, plan: Plan, *, n_train: int, n_val: int, n_classes: int | None) -> _Facts:
     last = history.epochs[-1]["phase"] if history.epochs else ""
     rows = History(tuple(row for row in history.epochs if row["phase"] == last))
     planned = plan.head_epochs if last == "head" else plan.epochs
@@ -91,7 +122,8 @@ def _read(history: History, plan: Plan, *, n_train: int, n_val: int, n_classes: 
         guess_loss=math.log(n_classes) if n_classes and n_classes > 1 else None,
         n_train=n_train,
         n_val=n_val,
-        shared=shared,
+        shared=0,
+        given_away=(),
         ran_all=len(rows.epochs) >= planned,
     )
 
@@ -111,19 +143,23 @@ def _diverged(f: _Facts) -> Verdict:
 
 
 def _leak(f: _Facts) -> list[Verdict]:
-    """Copies across the split, or validation near perfect at once while the task is not easy for training."""
-    early = f.val_accuracy[:LEAK_EPOCHS]
+    """Copies across the split, or validation near perfect at once and a trivial feature that explains it.
+
+    Near perfect at once alone is no evidence: easy tasks exist, and their curves look the same.
+    """
     if f.shared:
         detail = f"{f.shared} pictures are both in training and in validation or test; the scores flatter."
         return [Verdict("leak-suspected", "The same pictures are on both sides.", detail, {"shared": float(f.shared)})]
-    if early and f.n_val >= 20 and max(early) >= LEAK_ACCURACY:
-        detail = (
-            f"{_percent(max(early))} of {f.n_val} validation pictures were right within {len(early)} epochs. Few real "
-            "tasks are that easy: look for labels in the file, a frame, a caption, or copies."
-        )
-        numbers = {"val_accuracy": max(early), "epochs": float(len(early)), "n_val": float(f.n_val)}
-        return [Verdict("leak-suspected", "Validation is near perfect at once.", detail, numbers)]
-    return []
+    if f.early is None or not f.given_away:
+        return []
+    best = f.given_away[0]
+    detail = (
+        f"{_percent(f.early)} of {f.n_val} validation pictures were right within {LEAK_EPOCHS} epochs, and the "
+        f"{best.feature} alone tells {best.label} from the rest in {_percent(best.auc)} of pairs. Such pictures teach "
+        "nothing else: look where the heat lies, and remove the cause (crop, mask, or new pictures)."
+    )
+    numbers = {"val_accuracy": f.early, "n_val": float(f.n_val), "auc": best.auc}
+    return [Verdict("leak-suspected", "The pictures seem to give the answer away.", detail, numbers)]
 
 
 def _rate_too_high(f: _Facts) -> list[Verdict]:
@@ -218,6 +254,11 @@ def _few(f: _Facts) -> list[Verdict]:
 def _healthy(f: _Facts) -> Verdict:
     val = f" and validation loss from {f.val_loss[0]:.3g} to {min(f.val_loss):.3g}" if f.val_loss else ""
     detail = f"Training loss fell from {f.loss[0]:.3g} to {f.loss[-1]:.3g}{val} in {len(f.loss)} epochs."
+    if f.early is not None:
+        detail += (
+            f" Validation was near perfect at once ({_percent(f.early)}): the task is easy, or something besides what "
+            "is meant tells the classes apart; look at the heat maps before you trust it."
+        )
     return Verdict("healthy", "Nothing is wrong with these curves.", detail, {"end_loss": f.loss[-1]})
 
 

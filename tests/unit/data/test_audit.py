@@ -126,13 +126,15 @@ def test_bad_files_are_named_with_reasons(folder: Path) -> None:
     assert all("\n" not in f.what + f.does for f in audit.findings)
 
 
-@pytest.mark.parametrize("plant", ["brightness", "size", "name", "extension"])
+@pytest.mark.parametrize("plant", ["brightness", "size", "name", "extension", "edge"])
 def test_shortcuts_are_found(tmp_path: Path, plant: str) -> None:
     for c, label in enumerate(("ant", "bee")):
         (tmp_path / label).mkdir()
         for i in range(30):
             image = photo(100 * c + i, level=40.0 * c if plant == "brightness" else 0.0)
             image = image.resize((90 + 10 * c + i % 9, 70)) if plant == "size" else image
+            if plant == "edge" and c:
+                image.paste((255, 255, 255), (84, 64, 90, 70))
             stem = f"{'AB'[c]}{i}" if plant == "name" else f"{(i * 37 + c * 11) % 97:03d}"
             image.save(tmp_path / label / f"{stem}.{'PNG' if plant == 'extension' and c else 'png'}")
     audit = audit_samples(read_folder(tmp_path))
