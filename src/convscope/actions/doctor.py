@@ -67,7 +67,7 @@ def _examine_one(name: str) -> BackendHealth:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
         facts = json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return BackendHealth(name, "fails", version, note=f"no answer within {TIMEOUT_S} s")
+        return BackendHealth(name, "fails", version, note=f"no answer within {TIMEOUT_S} s; is the machine busy?")
     except subprocess.CalledProcessError as error:
         last = (error.stderr or "").strip().splitlines()[-1:] or ["it ended without a word"]
         return BackendHealth(name, "fails", version, note=last[0][:200])

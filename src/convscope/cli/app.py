@@ -64,13 +64,20 @@ HEADINGS = {"scan": "From pictures to a network", "explain": "Why it says so", "
 
 def build_app() -> App:
     """Make the application; no command is imported yet."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
     from rich.console import Console
 
     from convscope import __version__
 
     console = Console(highlight=False, emoji=False)
-    app = App(name="convscope", help=HELP, version=__version__, console=console, help_format="plaintext")
+    app = App(
+        name="convscope",
+        help=HELP,
+        version=__version__,
+        console=console,
+        help_format="plaintext",
+        default_parameter=Parameter(negative_iterable=()),  # no --empty-filters and the like
+    )
     for place, (name, (target, words)) in enumerate(COMMANDS.items()):
         app.command(target, name=name, help=words, sort_key=place)
     return app

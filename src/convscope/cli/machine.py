@@ -20,23 +20,18 @@ def doctor(*, json: bool = False) -> None:
     if json:
         say_json(asdict(health))
         return
-    say(f"Python {health.python}, {health.cpus} CPU cores")
+    say(f"Python {health.python}, {health.cpus} CPU cores\n")
     rows = [
-        (
-            b.name,
-            b.version,
-            b.state,
-            ", ".join(b.devices),
-            number(b.import_s),
-            number(b.predict_per_s),
-            number(b.train_per_s),
-            b.note,
-        )
+        (b.name, b.version, b.state, ", ".join(b.devices), *map(number, (b.import_s, b.predict_per_s, b.train_per_s)))
         for b in health.backends
     ]
-    columns = ("back end", "version", "state", "devices", "import s", "predicts/s", "trains/s", "")
+    columns = ("back end", "version", "state", "devices", "import s", "predicts/s", "trains/s")
     table("Back ends", columns, rows, right=(4, 5, 6))
+    for backend in health.backends:
+        if backend.note:
+            say(f"{backend.name}: {backend.note}")
     say("Pictures per second of a small network: three blocks, 64x64 pixels, batch 32.")
+    say()
     for name, present in health.extras.items():
         say(f"{name}: {'here' if present else 'not installed'}")
     say(health.advice, bold=True)
@@ -54,7 +49,9 @@ def models(*, json: bool = False) -> None:
     if json:
         say_json([asdict(e) for e in entries])
         return
-    rows = [(e.name, e.family, f"{e.height}×{e.width}", e.weights) for e in entries]
+    rows = [(e.name, e.family, f"{e.height}×{e.width}", e.weights.partition(" (")[0]) for e in entries]
     table("Networks", ("name", "family", "input px", "ImageNet weights"), rows, right=(2,))
+    say()
     say("Train one: convscope train pictures/ --model NAME --weights imagenet|none|FILE")
-    say("Weights that are not here: add --download (fetched by Keras, checksummed) or give a FILE.")
+    say("Absent weights: add --download (fetched by Keras, checksummed), or --weights FILE.")
+    say("The files they are in: convscope models --json")

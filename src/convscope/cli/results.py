@@ -11,7 +11,7 @@ from convscope.records.prediction import Predictions, Scored, Scores
 SHARES = {"mean_absolute_error", "rmse", "r2", "mean_squared_error", "brier"}
 
 
-def evaluate(run: str, data: str | None = None, *, json: bool = False) -> None:
+def evaluate(run: str, data: str | None = None, /, *, json: bool = False) -> None:
     """Say how right a trained network is.
 
     Args:
@@ -62,7 +62,7 @@ def predict(
         say(f"Wrote {' and '.join(str(path) for path in written)}")
 
 
-def report(run: str, *, out: Path | None = None) -> None:
+def report(run: str, /, *, out: Path | None = None) -> None:
     """Write the report of a run as one HTML file that needs nothing else.
 
     Args:
