@@ -11,9 +11,11 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from convscope.actions.opening import BUNDLE
 from convscope.data.opening import read_data
-from convscope.errors import DataError, DataNotFoundError
+from convscope.errors import DataError, DataNotFoundError, PictureError
 from convscope.files.manifest import MANIFEST
 from convscope.records.samples import Samples
 from convscope.studio.places import Place, Places
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from convscope.actions.look import Scope
 
 T = TypeVar("T")
-MODELS, DATA_SETS, UPLOADS = 3, 8, 64
+MODELS, DATA_SETS, UPLOADS, MOST_READ = 3, 8, 64, 400
 ANSWER_BYTES = 256 << 20
 
 
@@ -64,6 +66,7 @@ class Desk:
         self.answers: Shelf[bytes] = Shelf(ANSWER_BYTES, len)
         self._scopes: Shelf[Scope] = Shelf(MODELS)
         self._samples: Shelf[Samples] = Shelf(DATA_SETS)
+        self._readable: Shelf[np.ndarray] = Shelf(DATA_SETS)
         self._uploads = Path(tempfile.mkdtemp(prefix="convscope-studio-"))  # mode 0700
         self._names: OrderedDict[str, Path] = OrderedDict()
 
@@ -95,6 +98,16 @@ class Desk:
         place = self.places.get(data, "data")
         return self._samples.get(data, lambda: read_data(place.path))
 
+    def readable(self, data: str) -> np.ndarray:
+        """Numbers of at most 400 pictures of a data place that can be read, evenly spread; bad files are left out."""
+        samples = self.samples(data)
+        spread = np.unique(np.linspace(0, len(samples) - 1, min(MOST_READ, len(samples))).round().astype(np.int64))
+
+        def found() -> np.ndarray:
+            return np.array([i for i in spread if _opens(samples, int(i))], np.int64)
+
+        return self._readable.get(data, found)
+
     def data_file(self, data: str, index: int) -> Path:
         """The file of one picture.
 
@@ -125,6 +138,14 @@ class Desk:
         if name not in self._names:
             raise DataNotFoundError("this uploaded picture is gone: the studio was started anew; drop it in again")
         return self._names[name]
+
+
+def _opens(samples: Samples, index: int) -> bool:
+    try:
+        samples.pictures.read(index, 1, (32, 32))
+    except PictureError:
+        return False
+    return True
 
 
 def _model_file(place: Place) -> Path:

@@ -44,8 +44,10 @@ def router(desk: Desk) -> APIRouter:
             from convscope.explaining.method import method
 
             given = given_picture(desk, model, picture)
-            chosen = layer or None if method(how).needs_layer else None
-            found = explain(desk.scope(model), given.inputs, how, aim(target), chosen, labels=(given.label,))
+            scope = desk.scope(model)
+            usual = scope.card.feature_layer if scope.card else ""  # as `convscope explain` takes it from the bundle
+            chosen = (layer or usual or None) if method(how).needs_layer else None
+            found = explain(scope, given.inputs, how, aim(target), chosen, labels=(given.label,))
             limit = float(np.quantile(np.abs(found.heat[0]), 0.99)) if found.values is not None else 0.0
             facts = {
                 "method": found.method,

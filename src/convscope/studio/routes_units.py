@@ -17,16 +17,13 @@ from convscope.studio.packing import pack
 from convscope.studio.pictures import given_picture
 from convscope.studio.routes_look import BINARY
 
-MOST_PICTURES = 400
-
 
 def some_samples(desk: Desk, model: str, data: str) -> tuple[Samples, np.ndarray]:
-    """At most 400 pictures of a data place, evenly spread, in the model's class order; and their numbers."""
+    """At most 400 readable pictures of a data place, in the model's class order; and their numbers."""
     from convscope.actions.inspect import fitting_samples
 
     scope = desk.scope(model)
-    samples = fitting_samples(scope, desk.samples(data))
-    chosen = np.unique(np.linspace(0, len(samples) - 1, min(MOST_PICTURES, len(samples))).round().astype(np.int64))
+    samples, chosen = fitting_samples(scope, desk.samples(data)), desk.readable(data)
     return samples.subset(chosen), chosen
 
 
