@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from convscope.data.files_source import FilesSource
+from convscope.data.medical import medical_pictures
+from convscope.data.medical_files import has_medical, medical_kind
 from convscope.data.naming import shown
 from convscope.data.walking import walk
 from convscope.errors import DataError, DataNotFoundError
@@ -16,13 +18,15 @@ def read_pictures(paths: str | Path | Iterable[str | Path]) -> Samples:
     """Picture files, and all pictures below folders, in the order given; no picture is opened.
 
     Returns:
-        Samples without truth; each key is the path as it was given.
+        Samples without truth; each key is the path as it was given. DICOM, NIfTI and NRRD: see `medical`.
 
     Raises:
         DataNotFoundError: a path that does not exist.
         DataError: no picture among them.
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+    if any(_is_medical(p) for p in given):
+        return medical_pictures(given)
     keys: list[str] = []
     set_aside: list[SetAside] = []
     for path in given:
@@ -45,3 +49,7 @@ def read_pictures(paths: str | Path | Iterable[str | Path]) -> Samples:
         set_aside=tuple(set_aside),
         source="pictures without truth",
     )
+
+
+def _is_medical(path: Path) -> bool:
+    return has_medical(path) if path.is_dir() else path.is_file() and medical_kind(path) is not None

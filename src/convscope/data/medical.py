@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from convscope.arrays.orientation import PLANES, Plane
 from convscope.data.dicom_frames import FramesSource
 from convscope.data.folder import PARTS
-from convscope.data.medical_files import MedicalFile, MedicalFound, medical_walk, subject_of
+from convscope.data.medical_files import MedicalFile, MedicalFound, medical_kind, medical_walk, subject_of
 from convscope.data.nifti import read_nifti
 from convscope.data.nrrd_file import read_nrrd
 from convscope.data.privacy import StudyNames, study_names
@@ -77,6 +77,25 @@ def read_medical(root: Path, slicing: Slicing | None = None) -> Samples:
     if kinds == {"dicom"}:
         return _framed(root, found, how, names, (parts, labels))
     return _sliced(root, found, how, names, (parts, labels))
+
+
+def medical_pictures(paths: Sequence[Path], slicing: Slicing | None = None) -> Samples:
+    """Medical files, or one folder of them, without truth: what somebody wants predicted.
+
+    A file is shown as a hash of its name, a folder's files as in `read_medical`.
+
+    Raises:
+        DataError: files of several kinds, or none that can be read.
+        MissingExtraError: the package that reads them is not installed.
+    """
+    if len(paths) == 1 and paths[0].is_dir():
+        return replace(read_medical(paths[0], slicing), truth=None, classes=(), given_split=None)
+    how, names = slicing or Slicing(), study_names()
+    files = [MedicalFile(p.as_posix(), kind, names.of("study", p.name)) for p in paths if (kind := medical_kind(p))]
+    if len(files) < len(paths) or len({f.kind == "dicom" for f in files}) > 1:
+        raise DataError("expected DICOM files only, or volumes (NIfTI, NRRD) only, got several kinds; part them")
+    read = _framed if files[0].kind == "dicom" else _sliced
+    return read(Path(), MedicalFound(files), how, names, ({}, {}))
 
 
 def _first(set_aside: Sequence[SetAside]) -> str:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from convscope.data.dicom_read import is_dicom
+from convscope.data.formats import has_picture_suffix
 from convscope.data.privacy import StudyNames
 from convscope.data.slices import VolumeKind
 from convscope.data.walking import children
@@ -55,8 +56,17 @@ def suffix_of(name: str) -> str:
 
 
 def has_medical(root: Path) -> bool:
-    """Whether one of the first files below the folder is DICOM, NIfTI or NRRD, by suffix, or by content without one."""
-    return any(kind for _, kind in islice(_below(root), _LOOKED_AT))
+    """Whether DICOM, NIfTI and NRRD files outnumber ordinary pictures among the first 1,000 files below a folder.
+
+    They are told by their suffix, by their content where they have none.
+    """
+    seen = list(islice(_below(root), _LOOKED_AT))
+    return sum(kind is not None for _, kind in seen) > sum(has_picture_suffix(key) for key, _ in seen)
+
+
+def medical_kind(path: Path) -> VolumeKind | None:
+    """How one file would be read, or None for another kind of file."""
+    return _kind(str(path), path.name)
 
 
 def medical_walk(root: Path, names: StudyNames, *, below: str = "") -> MedicalFound:

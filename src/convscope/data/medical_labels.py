@@ -217,3 +217,11 @@ def spacing_of(samples: Samples) -> tuple[tuple[float, float], ...] | None:
         return None
     sizes = [open_volume(file).grid.pixel_mm(source.plane) for file in source.files]
     return tuple(sizes[number] for number, _ in source.places)
+
+
+def cases_of(samples: Samples) -> tuple[str, ...] | None:
+    """The volume that each picture is a slice of, as its study id; None where pictures are no slices."""
+    source = samples.pictures
+    if not isinstance(source, SlicesSource):
+        return None
+    return tuple(source.files[number].name for number, _ in source.places)

@@ -12,7 +12,7 @@ import pytest
 
 from convscope.arrays.orientation import PLANES, Grid, cut, joined
 from convscope.data.medical import Slicing
-from convscope.data.medical_labels import spacing_of
+from convscope.data.medical_labels import cases_of, spacing_of
 from convscope.data.nifti import read_nifti
 from convscope.data.nrrd_file import read_nrrd
 from convscope.data.opening import Reading, read_data
@@ -115,7 +115,12 @@ def test_d11_to_d13_headers_that_lie(tmp_path):
     refused(tmp_path, bytes(complex_one), "complex numbers")
     refused(tmp_path, b"", "too short")
     refused(tmp_path, b"x" * 400, "not a NIfTI-1")
-    refused(tmp_path, gzip.compress(nifti_header((5, 5, 5), bytes(range(250)) * 2))[:120], "damaged or truncated gzip", "a.nii.gz")
+    refused(
+        tmp_path,
+        gzip.compress(nifti_header((5, 5, 5), bytes(range(250)) * 2))[:120],
+        "damaged or truncated gzip",
+        "a.nii.gz",
+    )
 
 
 def test_d13_a_bomb_is_unpacked_only_as_far_as_its_header_says(tmp_path):
@@ -214,6 +219,8 @@ def test_labelled_volumes(tmp_path, plane):
     np.testing.assert_allclose(shown, np.clip((values - low) / (high - low), 0, 1) * 255, atol=1e-2)
     sizes = {"axial": (3, 2), "coronal": (4, 2), "sagittal": (4, 3)}[plane]
     np.testing.assert_allclose(spacing_of(samples)[0], sizes)
+    cases = cases_of(samples)
+    assert len(set(cases)) == 3 and all(k.startswith(c + "/") for k, c in zip(samples.pictures.keys, cases))
     copy = pickle.loads(pickle.dumps(samples.subset(np.array([depth, 0]))))
     np.testing.assert_array_equal(copy.truth[0].read(), samples.truth[depth].read())
     assert copy.pictures.keys == (samples.pictures.keys[depth], samples.pictures.keys[0])
@@ -334,3 +341,31 @@ def test_real_volumes(real_data):
     samples = read_data(real_data / "mri-nifti/pyradiomics-tumour")
     assert len(samples) == 25 and sum(int(t.read().sum()) for t in samples.truth) == 4137
     np.testing.assert_allclose(spacing_of(samples)[0], (0.78125, 0.78125))
+
+
+def test_files_to_be_predicted_are_shown_as_study_ids(tmp_path):
+    from convscope.data.loose import read_pictures
+
+    first = dicom(tmp_path / "DOE_JOHN.dcm", BurnedInAnnotation="NO")
+    second = dicom(tmp_path / "deep/1.2.840.77")  # DICOM without a suffix
+    for given in ([first, second], first, tmp_path):
+        samples = read_pictures(given)
+        assert samples.truth is None and samples.pictures.keys[0].startswith("study-")
+        assert samples.pictures.read(0, 3).values.shape == (8, 8, 3)
+        assert "DOE" not in repr((samples.pictures.keys, samples.set_aside, samples.groups))
+    volume = nifti(tmp_path / "v.nii", np.zeros((4, 5, 6), "f4"))
+    assert len(read_pictures(volume)) == 6
+    with pytest.raises(DataError, match="several kinds"):
+        read_pictures([first, volume])
+
+
+def test_a_stray_dicom_does_not_make_a_folder_of_photographs_medical(tmp_path):
+    from PIL import Image
+
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((8, 8, 3), 20 * i, np.uint8)).save(tmp_path / name / f"{i}.png")
+    dicom(tmp_path / "cat" / "scan.dcm")
+    samples = read_data(tmp_path)
+    assert len(samples) == 6 and samples.pictures.keys[0] == "cat/0.png"
