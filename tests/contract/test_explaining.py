@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
+import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -143,6 +146,25 @@ def test_small_memory_gives_the_same_heat(probe: Probe) -> None:
         wish = Wish(options=OPTIONS.get(name, {}))
         small = explain(probe, images, name, wish=wish, limits=Limits(memory_bytes=150_000))
         np.testing.assert_allclose(small.heat, explain(probe, images, name, wish=wish).heat, atol=1e-6)
+
+
+def _resident_mb() -> float:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+@pytest.mark.parametrize("name", ["grad-cam", "integrated-gradients", "occlusion"])
+def test_memory_is_flat_over_a_thousand_pictures(probe: Probe, name: str) -> None:
+    """After a first hundred nothing more is kept: compiled functions are found again, activations are let go."""
+    images = pictures(20)
+    for _ in range(5):
+        run(probe, images, name)
+    before = _resident_mb()
+    for _ in range(50):
+        run(probe, images, name)
+    assert _resident_mb() - before < 16
 
 
 def test_several_layers_and_all(probe: Probe) -> None:

@@ -87,7 +87,7 @@ class _Rules:
             kind = type(operation).__name__
             if getattr(operation, "_layers", None) and kind in ("Functional", "Sequential"):
                 continue
-            changes += _handed_on(operation) if id(operation) in folded else self._change(path, kind, operation)
+            changes += _norm_handed_on(operation) if id(operation) in folded else self._change(path, kind, operation)
         return changes
 
     def _change(self, path: str, kind: str, operation: Any) -> list[Change]:
@@ -134,6 +134,11 @@ def _handed_on(operation: Any) -> list[Change]:
     """Relevance passes as it is."""
     handed = with_backward(operation.call, lambda x, relevance: relevance)
     return [(operation, "call", lambda x, *_, **__: handed(x))]
+
+
+def _norm_handed_on(norm: Any) -> list[Change]:
+    """The same for a normalisation; its variables are read outside, since TensorFlow lets no rule hold any."""
+    return [(norm, "call", lambda x, *_, **__: with_backward(_normalisation(norm), lambda x, relevance: relevance)(x))]
 
 
 def _shared_sum(kind: str, epsilon: float) -> Callable[..., Any]:
@@ -210,9 +215,10 @@ def _linear(layer: Any, gamma: float, norm: Any) -> Linear:
         return lambda x: ops.matmul(x, kernel) + (0.0 if bias is None else bias)
     shape = (1, -1, 1, 1) if layer.data_format == "channels_first" else (1, 1, 1, -1)
     run = ops.depthwise_conv if kind == "DepthwiseConv2D" else ops.conv
+    strides = tuple(layer.strides) if kind == "DepthwiseConv2D" else list(layer.strides)  # as Keras' own layers do
 
     def convolved(x: Any) -> Any:
-        made = run(x, kernel, strides=list(layer.strides), padding=layer.padding,
+        made = run(x, kernel, strides=strides, padding=layer.padding,
                    data_format=layer.data_format, dilation_rate=layer.dilation_rate)  # fmt: skip
         return made if bias is None else made + ops.reshape(bias, shape)
 
