@@ -166,6 +166,27 @@ def test_scope_commands_on_the_run(
     assert list((tmp_path / "explained").rglob("*.html"))
 
 
+def test_pages_of_the_scope(
+    finished: convscope.Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from convscope.training.checkpoint import checkpoints
+
+    run, picture = str(finished.path), str(folder / "lying" / "001.png")
+    kept = sorted(int(p.name.split("-")[1]) for p in checkpoints(finished.path) if "batch" not in p.name)
+
+    def page(name: str, *argv: str) -> str:
+        assert command([*argv, "--out", str(tmp_path / name)]) == 0, capsys.readouterr().err
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    epochs = (str(kept[0]), str(kept[-1]))
+    compared = page("c.html", "compare", run, picture, "--epochs", *epochs)
+    assert "CKA" in compared and "block2_conv1" in compared and "<svg" in compared
+    assert command(["compare", run, picture, "--epochs", "999", "1"]) == 2
+    assert f"({', '.join(map(str, kept))}), got 999" in " ".join(capsys.readouterr().err.split())
+    assert "as a layer sees them" in page("e.html", "embed", run, str(folder), "block2_conv1")
+    assert "Effective receptive field" in page("f.html", "field", run, "block2_conv1", picture)
+
+
 def test_a_finished_run_goes_on_with_more_epochs(folder: Path, tmp_path: Path) -> None:
     short = PLAN.with_changes({"epochs": 1})
     convscope.train(folder, plan=short, out=tmp_path / "a")

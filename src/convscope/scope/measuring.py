@@ -147,7 +147,7 @@ def _values(probe: Probe, graph: Graph, call: Call, given: Any, flat: list[np.nd
     names = {c.name for c in probe.calls(given) if c.steps == 1}
     reached = [c for c in graph.calls if c.path in names]
     wanted = [graph.find(path) for path in needed(graph, call.path)]
-    large = sum(prod(c.output_shape) * 4 for c in reached) > KEEP_BYTES
+    large = sum(4 * prod(n or 1 for n in c.output_shape) for c in reached) > KEEP_BYTES
     state = None if large else _state(probe, flat)
     kept = _KEPT.get(probe)
     if kept is None or state is None or kept.state != state or kept.graph is not graph:
@@ -169,20 +169,39 @@ def _values(probe: Probe, graph: Graph, call: Call, given: Any, flat: list[np.nd
 def _state(probe: Probe, flat: list[np.ndarray]) -> tuple[Any, ...]:
     """Equal as long as the pictures and all weights are: values kept for one state are never shown for another."""
     pictures = tuple(sha256(x.tobytes()).hexdigest() for x in flat)
-    return (pictures, *(_mark(v.value) for v in probe.model.variables))
+    mark = _mark_of_place if backend_name() == "tensorflow" else _mark_of_object
+    return (pictures, *(mark(v.value) for v in probe.model.variables))
 
 
-def _mark(tensor: Any) -> Any:
-    """Changes when a weight does: the object and its count of writes, or the sum of its bits where that is not kept."""
-    if backend_name() != "tensorflow":
-        return _Same(tensor, version(tensor))
+def _mark_of_object(tensor: Any) -> Any:
+    """Changes when a weight does: the object and its count of writes."""
+    return _Same(tensor, version(tensor))
+
+
+def _mark_of_place(variable: Any) -> Any:
+    """Changes when a weight of TensorFlow does: the place of its values."""
+    read = variable.value()
     try:
-        array = np.asarray(memoryview(tensor.read_value()))  # one copy less than through NumPy
+        # TensorFlow never writes into values that somebody else holds: a changed weight lies in another place
+        place = np.asarray(memoryview(read)).__array_interface__["data"][0]
     except (TypeError, ValueError, BufferError):  # bfloat16 has no buffer
-        array = to_numpy(tensor)
-    octets = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    whole = len(octets) // 8 * 8
-    return int(np.add.reduce(octets[:whole].view(np.uint64))), octets[whole:].tobytes()
+        octets = np.ascontiguousarray(to_numpy(read)).reshape(-1).view(np.uint8)
+        return sha256(octets.tobytes()).hexdigest()
+    return _Placed(read, place)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Equal to another whose values lie in the same place; holds them, so that nothing is written there."""
+
+    tensor: Any
+    place: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Placed) and other.place == self.place and other.tensor.shape == self.tensor.shape
+
+    def __hash__(self) -> int:
+        return hash(self.place)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from convscope.scope.arithmetic.given import RULES, Given, Single, Worked, axis_
 from convscope.scope.axes import per_axis
 from convscope.scope.graph import Call
 from convscope.scope.opening import kind_of
+from convscope.scope.resizing import axis_weights
 
 
 def copied(given: Given, place: tuple[int, ...]) -> Worked:
@@ -54,14 +55,25 @@ def _cropping(given: Given) -> Worked:
 def _enlarging(given: Given) -> Worked:
     """Nearest: the same value again; bilinear: the neighbours with weights by distance, pixel centres at halves."""
     taps = windows.enlarging(given.call)
-    kind = getattr(given.layer, "interpolation", "nearest")
     if taps is None:
-        raise ModelError(f"no arithmetic for {kind} weights at {given.call.path}; known: nearest, bilinear")
+        return _resizing(given)
     reads = given.taps(taps)
-    if kind == "nearest":
+    if getattr(given.layer, "interpolation", "nearest") == "nearest":
         return _moved(given, reads)
     sizes = per_axis(given.layer.size, len(reads))
     weights = [_linear_weights(r, place, factor) for r, place, factor in zip(reads, given.at, sizes)]
+    return _weighted(given, reads, weights)
+
+
+@rule("layers.Resizing")
+def _resizing(given: Given) -> Worked:
+    """Weights along each axis, read off the back end's own resizing."""
+    along = [w[place] for w, place in zip(axis_weights(given.call).values(), given.at, strict=True)]
+    reads = [np.flatnonzero(w).tolist() for w in along]
+    return _weighted(given, reads, [w[r] for w, r in zip(along, reads)])
+
+
+def _weighted(given: Given, reads: Sequence[Sequence[int]], weights: Sequence[np.ndarray]) -> Worked:
     factors = gathered(given, reads, [given.channel])
     kernel = np.ones(factors.patch.shape)
     for axis, along in enumerate(weights):

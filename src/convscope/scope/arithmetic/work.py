@@ -91,9 +91,7 @@ def work_out(given: Given, output: np.ndarray, sources: Sequence[str]) -> Arithm
     call = given.call
     found = RULES.get(call.family or "")
     if found is None:
-        names = [f.split(".")[1] for f in RULES]
-        hint = nearest(call.kind, names) if call.family else "its call is not one of Keras' own"
-        raise ModelError(f"no arithmetic for {call.kind} at {call.path}; {hint}")
+        raise ModelError(f"no arithmetic for {call.kind} at {call.path}; {_reason(call)}")
     worked = found(given)
     shown = worked.steps[-1].after if worked.steps else worked.total
     magnitude = worked.steps[-1].magnitude if worked.steps else worked.magnitude
@@ -122,6 +120,26 @@ def work_out(given: Given, output: np.ndarray, sources: Sequence[str]) -> Arithm
         dtype=given.dtype,
         facts=worked.facts,
     )
+
+
+# kinds whose one value is no single sum; why, and what to ask instead
+REASONS = {
+    "EinsumDense": "its equation can join any axes; ask for the Dense layers beside it, or read both sides as maps",
+    "MultiHeadAttention": "softmax of products of all places with all places; ask for the layers before or after it",
+    "GroupedQueryAttention": "softmax of products of all places with all places; ask for the layers before or after it",
+    "Attention": "softmax of products of all places with all places; ask for the layers before or after it",
+    "AdditiveAttention": "softmax of products of all places with all places; ask for the layers before or after it",
+    "LSTM": "a loop over time with gates: each step takes the one before; ask for the layers before or after it",
+    "GRU": "a loop over time with gates: each step takes the one before; ask for the layers before or after it",
+    "SimpleRNN": "a loop over time: each step takes the one before; ask for the layers before or after it",
+    "Embedding": "it looks a row of its table up and computes nothing",
+}
+
+
+def _reason(call: Call) -> str:
+    if not call.family:
+        return "its call is not one of Keras' own"
+    return REASONS.get(call.kind) or nearest(call.kind, [f.split(".")[1] for f in RULES])
 
 
 def _products(worked: Worked) -> np.ndarray:

@@ -23,6 +23,7 @@ from convscope.scope.field.track import (
     windowed,
 )
 from convscope.scope.graph import Call
+from convscope.scope.resizing import resizing_taps
 
 Rule = Callable[[Call, Sequence[State]], State]
 RULES: dict[str, Rule] = {}
@@ -92,7 +93,15 @@ def _cropping(call: Call, states: Sequence[State]) -> State:
 @rule(*_dims("UpSampling?"))
 def _enlarging(call: Call, states: Sequence[State]) -> State:
     taps = windows.enlarging(call)
-    return slide(call, states[0], taps, mixes_channels=False) if taps is not None else everything(call, states)
+    return slide(call, states[0], resizing_taps(call) if taps is None else taps, mixes_channels=False)
+
+
+@rule("layers.Resizing")
+def _resizing(call: Call, states: Sequence[State]) -> State:
+    layer = call.operation
+    if getattr(layer, "crop_to_aspect_ratio", False) or getattr(layer, "pad_to_aspect_ratio", False):
+        return everything(call, states)
+    return slide(call, states[0], resizing_taps(call), mixes_channels=False)
 
 
 @rule(*_dims("GlobalAveragePooling?"), *_dims("GlobalMaxPooling?"))
