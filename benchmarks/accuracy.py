@@ -40,22 +40,35 @@ LITE0 = Plan(
     patience=0,
     label_smoothing=0.1,
     augment=HANDS,
+    seed=1,  # folds that the plan was not chosen on
 )
 SCRATCH = Plan(
     model="simple-cnn", weights="none", image_size=64, folds=5, val_share=0.12, batch_size=16, filters=(16, 32, 48, 64),
     epochs=60, learning_rate=3e-3, optimizer="adamw", weight_decay=1e-4, schedule="cosine", warmup_epochs=2, patience=0,
     augment=HANDS,
 )  # fmt: skip
-BRAIN = LITE0.with_changes({
-    "class_weights": "balanced", "augment": Augmentation(flip_horizontal=True, rotate_deg=8.0, brightness=0.1),
-})  # fmt: skip
+BRAIN = Plan(
+    model="efficientnet-lite0",
+    folds=5,
+    val_share=0.12,
+    batch_size=16,
+    head_epochs=60,
+    unfreeze=0,
+    epochs=0,
+    l2=1e-3,
+    schedule="cosine",
+    warmup_epochs=2,
+    patience=0,
+    class_weights="balanced",
+    seed=1,
+)
 
-# said beside the figures, because it flatters them
+# said beside the figures, because it tells how far to trust them
 HOW_CHOSEN = (
-    "The Lite0 plan was chosen after a first one (two stages, 224 px) had scored 0.79, 0.83, 0.85 and 0.85 on folds 1 "
-    "to 4; two variants were then tried on test folds 1 and 2, and one of them collapsed (0.20 on fold 2). So its "
-    "figure is somewhat too good: fresh folds (another seed) are still to be measured. The plan from scratch was run "
-    "once."
+    "The Lite0 plan for the digits was chosen while looking at the folds of seed 0; the figure is from fresh folds of "
+    "the same pictures (seed 1), run once. The brain plan (head alone on frozen features, a ridge on its weights) was "
+    "set before its folds (seed 1) were looked at, after fine-tuning all stages had given 0.724 (0.632 to 0.817) on "
+    "the folds of seed 0. The plan from scratch was run once, on seed 0."
 )
 
 CASES = {
