@@ -56,28 +56,33 @@ def strip(pictures: list[np.ndarray], name: str) -> None:
     page.save(FOLDER / f"{name}.webp", quality=QUALITY, method=6)
 
 
+def grown(probe: Probe, photographs: np.ndarray) -> None:
+    """Pictures of classes, of channels, and a dream."""
+    strip([p.astype(np.uint8) for p in photographs], "photographs")
+    how = Ascent(steps=40, rate=0.1)
+    strip(list(for_the_eye(class_pictures(probe, [967, 657], ascent=how).pictures)), "class-pictures")
+    layer = next(c.name for c in probe.calls() if c.kind == "Conv2D" and "block5" in c.name)
+    how = Ascent(steps=32, rate=0.1)
+    strip(list(for_the_eye(channel_pictures(probe, layer, [0, 1, 2], ascent=how).pictures)), "channel-pictures")
+    dreamed = deep_dream(probe, photographs[:1], layer, ascent=Ascent(steps=16, rate=0.06, holding="pixels"))
+    strip([photographs[0].astype(np.uint8), for_the_eye(dreamed.pictures)[0]], "deep-dream")
+
+
 def main() -> None:
     """Explain, draw, save."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", help="methods; none for all, and the grown pictures")
-    names = parser.parse_args().names
+    parser.add_argument("names", nargs="*", help="methods, or grown; none for all")
+    names = parser.parse_args().names or [*METHODS.names(), "grown"]
     network = build_network("efficientnet-lite0", outputs=1000, output_activation="softmax", weights="imagenet")
     probe = Probe(network.model)
     photographs = np.stack([crop(getattr(data, name)()) for name in ("chelsea", "coffee", "rocket")])
-    for name in names or METHODS.names():
+    if "grown" in names:
+        grown(probe, photographs)
+    for name in (n for n in names if n != "grown"):
         wanted = photographs[:1] if method(name).family == "perturbation" else photographs
         found = explain(probe, wanted, name, options=OPTIONS.get(name, {}))
         strip([found.overlay(i) for i in range(len(wanted))], name)
         sys.stderr.write(f"{name}\n")
-    if names:
-        return
-    strip([p.astype(np.uint8) for p in photographs], "photographs")
-    how = Ascent(steps=96)
-    strip(list(for_the_eye(class_pictures(probe, [281, 967, 657], ascent=how).pictures)), "class-pictures")
-    layer = next(c.name for c in probe.calls() if c.kind == "Conv2D" and "block5" in c.name)
-    strip(list(for_the_eye(channel_pictures(probe, layer, [0, 1, 2, 3], ascent=how).pictures)), "channel-pictures")
-    dreamed = deep_dream(probe, photographs[:1], layer, ascent=Ascent(steps=24, rate=0.04, holding="pixels"))
-    strip([photographs[0].astype(np.uint8), for_the_eye(dreamed.pictures)[0]], "deep-dream")
 
 
 if __name__ == "__main__":

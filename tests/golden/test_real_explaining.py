@@ -53,6 +53,17 @@ def test_heat_lies_on_the_object(seen: tuple[Probe, np.ndarray], method: str) ->
         assert share > least and share > 1.05 * area, (name, share, area)
 
 
+def test_fine_methods_lie_on_the_object_too(seen: tuple[Probe, np.ndarray]) -> None:
+    """Integrated gradients from a blurred picture: their peak, and more of their sum, in the box than its area has."""
+    probe, pictures = seen
+    found = explain(probe, pictures, "integrated-gradients", options={"steps": 16, "baseline": "blurred"})
+    masks = boxes_as_masks(list(BOXES.values()), (224, 224))
+    energy, hit = inside(found.heat, masks)
+    assert hit.all()
+    for name, share, times, area in zip(BOXES, energy, (1.08, 1.3, 2.0), masks.mean(axis=(1, 2))):
+        assert share > times * area, (name, share, area)
+
+
 def test_grad_cam_is_cam_times_a_constant(seen: tuple[Probe, np.ndarray]) -> None:
     """And HiResCAM is Grad-CAM: this network ends in global average pooling and one dense layer."""
     probe, pictures = seen

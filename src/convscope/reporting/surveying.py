@@ -11,7 +11,7 @@ from convscope.draw.numbers import count, percent
 from convscope.draw.overlay import overlay
 from convscope.draw.png import png_bytes
 from convscope.draw.tiles import picture_tile
-from convscope.records.report import ScaleBar, Section, Sheet, Table, Tile, Words
+from convscope.records.report import ScaleBar, Section, Sheet, Table, Tile, Tone, Words
 from convscope.records.survey import Case, Group, Survey
 
 TILE_PX = 144
@@ -107,7 +107,7 @@ def _mean_tile(group: Group, classes: Sequence[str]) -> Tile:
     answer = "right" if group.is_right else "wrong"
     image = png_bytes(viridis(group.heat, 0.0, 1.0))
     alt = f"mean heat of {group.n} pictures of {name} that were {answer}"
-    tone = "" if group.is_right else "wrong"
+    tone: Tone = "" if group.is_right else "wrong"
     lines = (f"{count(group.n)} {answer}",)
     return Tile(image, "png", side, side, alt, head=name, lines=lines, tone=tone, is_pixelated=True)
 
