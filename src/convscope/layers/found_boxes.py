@@ -10,6 +10,7 @@ from convscope.layers.boxes import Deviations, clipped, decode
 
 keras = load_keras()
 ops = keras.ops
+_Layer: Any = keras.layers.Layer
 
 
 def expected_distances(logits: Any) -> Any:
@@ -29,7 +30,7 @@ def boxes_around(points: Any, distances: Any, strides: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("convscope")
-class PointBoxes(keras.layers.Layer):
+class PointBoxes(_Layer):
     """(n, points, 4 * bins) logits of the distances from each point to its box's sides -> (n, points, 4) xyxy.
 
     Args:
@@ -75,7 +76,7 @@ class PointBoxes(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("convscope")
-class ClassBoxes(keras.layers.Layer):
+class ClassBoxes(_Layer):
     """[logits (n, r, classes + 1), deltas (n, r, 4 * classes), boxes (n, r, 4), sureness (n, r)] -> boxes, scores.
 
     The last class is background. Boxes come as (n, r, classes, 4) xyxy, scores as (n, r, classes) in 0..1; an empty

@@ -11,6 +11,7 @@ from convscope.layers.nms import suppress
 
 keras = load_keras()
 ops = keras.ops
+_Layer: Any = keras.layers.Layer
 
 NO_SCORE = 0.0
 
@@ -73,7 +74,7 @@ def _of_map(
 
 
 @keras.saving.register_keras_serializable("convscope")
-class Proposals(keras.layers.Layer):
+class Proposals(_Layer):
     """`propose` as a layer: [logits of each map (n, h, w, k), deltas of each map (n, h, w, 4 k)] -> boxes, scores.
 
     Args:

@@ -16,6 +16,7 @@ from convscope.errors import PlanError
 
 keras = load_keras()
 ops = keras.ops
+_Layer: Any = keras.layers.Layer
 
 
 def _places(low: Any, high: Any, *, bins: int, sampling: int, aligned: bool) -> Any:
@@ -140,7 +141,7 @@ def pyramid_roi_align(
 
 
 @keras.saving.register_keras_serializable("convscope")
-class RoiAlign(keras.layers.Layer):
+class RoiAlign(_Layer):
     """`pyramid_roi_align` as a layer: [boxes (n, r, 4), map, map, ...] -> (n, r, size, size, c).
 
     Args:

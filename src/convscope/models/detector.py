@@ -52,9 +52,11 @@ class Trunk:
     """A backbone with the places where a neck takes its maps.
 
     Attributes:
-        network: as the catalogue builds it; for an own backbone its graph without a head.
+        pixels: its input tensor.
         maps: tensors (n, h, w, c) at strides of about 8, 16 and 32.
         layers: names of the layers that the three maps were taken from.
+        stages: its layers with weights, grouped from input to output.
+        pretrained: where its weights came from, in words; "" when drawn at random.
         seeds: of what is built next.
     """
 

@@ -8,9 +8,10 @@ from convscope.backend.selection import load_keras
 
 keras = load_keras()
 ops = keras.ops
+_Model: Any = keras.Model
 
 
-class LossParts(keras.Model):
+class LossParts(_Model):
     """Base of the training models of detectors.
 
     Args:

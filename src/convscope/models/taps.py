@@ -39,7 +39,7 @@ def find_taps(
     for layer in model.layers:
         if layer.name == POOLED:
             break
-        shape = getattr(layer.output, "shape", ())
+        shape: Any = getattr(layer.output, "shape", ())
         if len(shape) != 4 or type(layer).__name__ in _NOT_TAPPED:
             continue
         stride = 2 ** _octave(frame_hw, shape[1:3])

@@ -1,0 +1,142 @@
+"""What goes on inside a detector, as arrays to draw: targets, proposals, and what suppression removed and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convscope.backend.selection import load_keras
+from convscope.backend.tensors import to_numpy
+from convscope.errors import PlanError
+from convscope.layers.assign import match_by_overlap
+from convscope.models.detector import Detector
+from convscope.models.detector_outputs import FoundBoxes
+
+keras = load_keras()
+ops = keras.ops
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What a picture's points or anchors have to say in training.
+
+    Attributes:
+        places: yolo: (a, 2) x and y; faster-rcnn: (a, 4) xyxy anchors; pixels of the frame.
+        index: (a,) place of its object in the truth; -1 background, -2 ignored.
+        weight: (a,) target score in 0..1.
+        level: (a,) which map it belongs to, 0 the finest.
+    """
+
+    places: np.ndarray
+    index: np.ndarray
+    weight: np.ndarray
+    level: np.ndarray
+
+
+def targets_of(detector: Detector, picture: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> Targets:
+    """The targets that one picture gives now; a yolo's depend on what it predicts.
+
+    Args:
+        detector: as built or trained.
+        picture: (h, w, channels) pixels 0..255, the size of the frame.
+        truth: (k, 4) xyxy in pixels of the frame.
+        labels: (k,) class index.
+    """
+    if not len(labels):  # one empty place: there is always something to compare with
+        truth, labels = np.zeros((1, 4), np.float32), np.array([-1])
+    y = {"boxes": ops.convert_to_tensor(truth[None].astype("float32")),
+         "labels": ops.convert_to_tensor(labels[None].astype("int32"))}  # fmt: skip
+    if detector.kind == "yolo":
+        return _points(detector, picture, y)
+    proposals = detector.model.get_layer("proposals")
+    half = len(proposals.input) // 2
+    levels = proposals.anchors_of([tuple(x.shape[1:3]) for x in proposals.input[:half]])
+    anchors = np.concatenate(levels)
+    found = match_by_overlap(ops.convert_to_tensor(anchors[None]), y["boxes"], y["labels"], positive=0.7, negative=0.3,
+                             each_object=True)  # fmt: skip
+    index = to_numpy(found)[0]
+    return Targets(anchors, index, (index >= 0).astype(np.float32), _levels([len(a) for a in levels]))
+
+
+def _points(detector: Detector, picture: np.ndarray, y: dict[str, Any]) -> Targets:
+    model = detector.training_model
+    found = model.assigned(y, model(ops.convert_to_tensor(picture[None].astype("float32")), training=False))
+    counts = [h * w for h, w in detector.model.get_layer("boxes").maps_hw]
+    return Targets(model.points, to_numpy(found.index)[0], to_numpy(found.weight)[0], _levels(counts))
+
+
+def _levels(counts: list[int]) -> np.ndarray:
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def proposals_of(detector: Detector, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where faster-rcnn's first stage suspects an object: (k, 4) xyxy and (k,) sureness in 0..1, the surest first.
+
+    Raises:
+        PlanError: a detector of one stage.
+    """
+    if detector.kind != "faster-rcnn":
+        raise PlanError(f"expected faster-rcnn to look at proposals, got {detector.name}; it has one stage only")
+    raw = detector.model(ops.convert_to_tensor(picture[None].astype("float32")), training=False)
+    boxes, scores = to_numpy(raw["proposals"])[0], to_numpy(raw["proposal_scores"])[0]
+    return boxes[scores > 0], scores[scores > 0]
+
+
+class Removed(NamedTuple):
+    """Boxes that suppression removed, and why.
+
+    Attributes:
+        boxes: what was removed, the surest first.
+        by: (k,) place in what was kept of the surest box that overlaps it.
+        iou: (k,) how much they overlap.
+    """
+
+    boxes: FoundBoxes
+    by: np.ndarray
+    iou: np.ndarray
+
+
+def removed_by_suppression(
+    candidates: FoundBoxes, *, iou_threshold: float = 0.5, class_wise: bool = True
+) -> tuple[FoundBoxes, Removed]:
+    """Greedy suppression step by step, each removed box with the kept one that overlaps it and is surest.
+
+    Args:
+        candidates: boxes of one picture in any order.
+        iou_threshold: boxes that overlap more are one object.
+        class_wise: boxes of other classes never meet.
+
+    Returns:
+        What was kept, the surest first, and what was removed.
+    """
+    order = np.argsort(-candidates.scores, kind="stable")
+    boxes, labels = candidates.xyxy[order].astype(np.float64), candidates.labels[order]
+    kept: list[int] = []
+    removed: list[tuple[int, int, float]] = []
+    for i in range(len(order)):
+        overlap = _iou(boxes[i], boxes[kept])
+        if class_wise:
+            overlap = np.where(labels[kept] == labels[i], overlap, 0.0)
+        over = np.flatnonzero(overlap > iou_threshold)
+        if len(over):
+            removed.append((i, int(over[0]), float(overlap[over[0]])))
+        else:
+            kept.append(i)
+    gone = order[[i for i, _, _ in removed]] if removed else order[:0]
+    return _rows(candidates, order[kept]), Removed(
+        _rows(candidates, gone), np.array([k for _, k, _ in removed], int), np.array([v for _, _, v in removed])
+    )
+
+
+def _rows(boxes: FoundBoxes, rows: np.ndarray) -> FoundBoxes:
+    return FoundBoxes(boxes.xyxy[rows], boxes.labels[rows], boxes.scores[rows])
+
+
+def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    both = np.prod(np.maximum(high - low, 0.0), axis=1)
+    area = np.prod(np.maximum(box[2:] - box[:2], 0.0))
+    areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0.0), axis=1)
+    return both / np.maximum(area + areas - both, 1e-7)
