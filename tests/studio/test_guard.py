@@ -52,7 +52,7 @@ def paths(app):
                 found.append(path.replace("{id}", "abc").replace("{name}", "abc") or "/")
 
     walk(app.routes)
-    return sorted(set(found)) + ["/nowhere", "/index.html"]
+    return [*sorted(set(found)), "/nowhere", "/index.html"]
 
 
 async def ask(app, method, path, headers):

@@ -82,6 +82,7 @@ def test_a_lock_file_from_a_stranger_stops_no_process(tmp_path):
         victim.wait()
 
 
+@pytest.mark.slow
 def test_a_training_begun_here_is_stopped_with_a_checkpoint_and_goes_on(tmp_path):
     from convscope.actions.run_folder import RunFolder
 
