@@ -53,5 +53,5 @@ def models(*, json: bool = False) -> None:
     table("Networks", ("name", "family", "input px", "ImageNet weights"), rows, right=(2,))
     say()
     say("Train one: convscope train pictures/ --model NAME --weights imagenet|none|FILE")
-    say("Absent weights: add --download (fetched by Keras, checksummed), or --weights FILE.")
+    say("Absent weights: add --download (by Keras, checksummed), or give --weights FILE.")
     say("The files they are in: convscope models --json")

@@ -1,0 +1,126 @@
+"""What the terminal shows: plain lines in logs, bars on terminals, tables that keep to the screen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.cli import screen
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(screen, "time", clock)
+    return clock
+
+
+def test_a_log_gets_a_line_every_few_seconds_with_the_time_left(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with screen.progress() as tell:
+        for done in range(101):
+            tell("scan pictures", done, 100)
+            clock.now += 0.5
+    lines = capsys.readouterr().err.splitlines()
+    assert 8 <= len(lines) <= 12  # 50 seconds, a line every five
+    assert lines[0] == "scan pictures: 10 of 100, 45 s left"
+    assert lines[-1] == "scan pictures: 100 of 100, took 50 s"
+    assert sum("took" in line for line in lines) == 1
+
+
+def test_the_end_is_said_once_and_steps_are_timed_apart(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.progress() as tell:
+        tell("a", 0, 2)
+        clock.now += 30
+        tell("b", 0, 4)
+        tell("a", 2, 2)
+        tell("a", 2, 2)
+        clock.now += 10
+        tell("b", 1, 4)
+    assert capsys.readouterr().err.splitlines() == ["a: 2 of 2, took 30 s", "b: 1 of 4, 30 s left"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert screen.duration(seconds) == words
+
+
+def test_numbers_in_words() -> None:
+    assert [screen.percent(v) for v in (None, 0.12345, 1.0)] == ["–", "12.3 %", "100 %"]
+    assert [screen.number(v) for v in (None, -0.5, 1234.5)] == ["–", "−0.5", "1.23e+03"]
+
+
+def test_prose_keeps_to_the_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    words = "one picture in three is a copy of another " * 5
+    screen.prose(words, indent=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("  ") and len(line) <= 50 for line in lines)
+    assert " ".join(" ".join(lines).split()) == words.strip()
+
+
+def test_tables_take_any_text_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    screen.table("Classes", ("class", "pictures"), [("[bold]cat[/bold]", 7), (":smile:", 1234)], right=(1,))
+    out = capsys.readouterr().out
+    assert "[bold]cat[/bold]" in out and ":smile:" in out
+    rows = out.splitlines()
+    assert rows[-1].rstrip().endswith("1234") and rows[-2].rstrip().endswith("   7")
+
+
+def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.say_json({"path": Path("a"), "share": np.float32(0.5), "n": np.int64(3), "name": "é"})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"path": "a", "share": 0.5, "n": 3, "name": "é"}
+    assert "é" in out
+
+
+CODE = """
+from convscope.cli.screen import progress, say, table
+say("words", bold=True)
+table("Title", ("a",), [("b",)])
+with progress() as tell:
+    for i in range(4):
+        tell("step", i, 3)
+"""
+
+
+def escapes(**environment: str) -> tuple[bytes, bytes]:
+    """What a program of its own writes to pipes."""
+    import os
+
+    clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")}
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, env={**clean, **environment})
+    return done.stdout, done.stderr
+
+
+def test_a_pipe_gets_no_escape_codes() -> None:
+    out, err = escapes()
+    assert b"\x1b" not in out + err
+    assert err.splitlines() == [b"step: 3 of 3, took 0 s"]
+
+
+def test_no_color_is_obeyed_where_colours_would_be() -> None:
+    forced, _ = escapes(FORCE_COLOR="1", TERM="xterm-256color")
+    assert b"\x1b[1m" in forced  # or the next line tests nothing
+    out, _ = escapes(FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+    assert not any(b"\x1b[%dm" % code in out for code in (*range(30, 38), *range(90, 98)))
