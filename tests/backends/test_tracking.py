@@ -121,6 +121,7 @@ def test_weights_and_biases_is_told_each_epoch(tmp_path: Path, monkeypatch: pyte
     assert told[-1] == "finished"
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow's own
 def test_mlflow_in_its_own_store(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     run = train(tmp_path / "r", "mlflow")

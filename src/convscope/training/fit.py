@@ -25,6 +25,7 @@ from convscope.training.lr_finder import find_rate
 from convscope.training.memory import MemoryAdvice, OutOfMemoryError
 from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
+from convscope.training.pooling import fast_pooling
 from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
@@ -89,6 +90,8 @@ def fit(
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(computing_in(whole, plan.mixed_precision))
+        if (faster := stack.enter_context(fast_pooling(whole))) and not resume:
+            file.write("note", text=f"JAX on a CPU: faster gradient for {faster} max-pooling layers, same numbers")
         run = _Run(network, whole, kind, job, folder, state, file, stop, callbacks, progress)
         phases = plan_phases(network, plan, has_features=kind.has_features)
         first = state.phase
