@@ -158,29 +158,36 @@ def _joined(
     outputs: int,
 ) -> Iterator[tuple[int, np.ndarray]]:
     axes, window = len(sliding.size), sliding.size
-    weights = window_weights(window, sliding.weights)[..., None]
+    weights = window_weights(window, sliding.weights)
     rest = image.shape[1:axes]
     high = min(_height(corners, window[0], batch), image.shape[0])
-    total, weight = np.zeros((high, *rest, outputs), np.float32), np.zeros((high, *rest, 1), np.float32)
+    # outputs first: NumPy is slow along a last axis of a few
+    total, weight = np.zeros((outputs, high, *rest), np.float32), np.zeros((1, high, *rest), np.float32)
     base = 0
     for i in range(0, len(corners), batch):
         ready = corners[i][0] - base  # rows that no later window touches
         if ready:
-            yield base, total[:ready] / weight[:ready]
+            yield base, _mean(total[:, :ready], weight[:, :ready])
             for held in (total, weight):
-                held[:-ready] = held[ready:].copy()
-                held[-ready:] = 0
+                held[:, :-ready] = held[:, ready:].copy()
+                held[:, -ready:] = 0
             base += ready
         group = corners[i : i + batch]
         places = [tuple(slice(c, c + w) for c, w in zip(corner, window)) for corner in group]
         filled = places + places[-1:] * (batch - len(places))
-        answers = _looked_at(predict, np.stack([image[p] for p in filled]).astype(np.float32), sliding.flips)
+        answers = _looked_at(predict, np.stack([image[p] for p in filled], dtype=np.float32), sliding.flips)
         for place, answer in zip(places, answers):
             inside = (slice(place[0].start - base, place[0].stop - base), *place[1:])
-            total[inside] += answer * weights
-            weight[inside] += weights
+            for c in range(outputs):
+                total[(c, *inside)] += answer[..., c] * weights
+            weight[(0, *inside)] += weights
     left = image.shape[0] - base
-    yield base, total[:left] / weight[:left]
+    yield base, _mean(total[:, :left], weight[:, :left])
+
+
+def _mean(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Sums (outputs, rows, ...) over their weights (1, rows, ...) -> (rows, ..., outputs)."""
+    return np.moveaxis(total / weight, 0, -1)
 
 
 def _looked_at(predict: Callable[[np.ndarray], np.ndarray], windows: np.ndarray, flips: Flips) -> np.ndarray:
@@ -189,7 +196,7 @@ def _looked_at(predict: Callable[[np.ndarray], np.ndarray], windows: np.ndarray,
     for flip in flips:
         turned = tuple(axis + 1 for axis in flip)
         answer = np.flip(np.asarray(predict(np.ascontiguousarray(np.flip(windows, turned)))), turned)
-        total = answer.astype(np.float32) if total is None else total + answer
+        total = answer.astype(np.float32, copy=False) if total is None else total + answer
     if total is None:
         raise PlanError("expected at least one look at each window, got no flips; use ((),) for one as it is")
-    return total / np.float32(len(flips))
+    return total if len(flips) == 1 else total / np.float32(len(flips))
