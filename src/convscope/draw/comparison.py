@@ -13,7 +13,7 @@ from convscope.records.figure import Figure
 WIDTH, ROW, TOP = 620, 18, 44
 LABEL = 196  # where names end
 GAP_LEFT, GAP_RIGHT = 206.0, 420.0  # the scale of differences
-LIKE_LEFT, LIKE_RIGHT = 476.0, 576.0  # the scale of likeness
+LIKE_LEFT, LIKE_RIGHT = 484.0, 580.0  # the scale of likeness
 MOST_ROWS = 48
 _LOWEST = 1e-9
 
@@ -42,8 +42,10 @@ def comparison_figure(rows: Sequence[Row], *, caption: str = "") -> Figure:
     told = "" if not worst[1] else f"; largest at {worst[0]}: {three(worst[1])} of its largest value"
     left_out = len(rows) - len(shown)
     more = f"the {len(shown)} layers that differ most of {len(rows)}" if left_out else f"{len(rows)} layers"
-    words = ("Layer by layer", f"Differences of {more}{told}.", " · ".join(w for w in (more, caption) if w))
-    return svg_figure(parts, width=WIDTH, height=int(bottom) + 28, words=words)
+    unused = LABEL - min(LABEL, 8 + 6.3 * max((min(len(name), 32) for name, _, _ in shown), default=0))
+    drawing = tag("g", {"transform": f"translate({-unused:.0f},0)"}, *parts)  # no empty column beside short names
+    words = ("Difference and likeness", f"Differences of {more}{told}.", " · ".join(w for w in (more, caption) if w))
+    return svg_figure([drawing], width=round(WIDTH - unused), height=int(bottom) + 10, words=words)
 
 
 def _most_different(rows: Sequence[Row]) -> list[Row]:

@@ -37,7 +37,9 @@ def comparison_section(
         (first, detail),
         ("CKA says how alike two layers are.", "1: the same up to rotation and size; it does not need equal shapes."),
     )
-    return Section(name, title, f"{len(rows)} layers", words, (comparison_figure(rows), table))
+    same = sum(gap == 0 for _, gap, _ in rows)
+    note = f"{len(rows)} layers" + (f", {same} of them the same" if same else "")
+    return Section(name, title, note, words, (comparison_figure(rows), table))
 
 
 def filters_film_section(films: Sequence[FilterFilm]) -> Section:
