@@ -1,0 +1,162 @@
+"""How quick is the studio? First paint, 512 maps on screen, panning 4,096 tiles, the answer to a hover.
+
+Two small networks are made for it: one with 512 maps of 56 x 56, one with 4,096 of 28 x 28. A real Chromium without
+a GPU shows them; times are taken inside the page. Nothing else should run meanwhile: the page shares the processor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+RESULTS = Path(__file__).parent / "results" / "studio.md"
+FRAMES = 240
+GOALS = {
+    "first paint": 1000.0,
+    "512 maps of 56x56 on screen": 150.0,
+    "all 512 laid out": 150.0,
+    "panning": 20.0,
+    "hover": 50.0,
+}
+
+PAN = """async (frames) => {
+  const scroller = document.querySelector('.scroller'), gaps = [], work = []
+  const most = scroller.scrollHeight - scroller.clientHeight, wide = scroller.scrollWidth - scroller.clientWidth
+  let last = await new Promise(requestAnimationFrame)
+  for (let i = 1; i <= frames; i++) {
+    const turn = (1 - Math.cos((i / frames) * 2 * Math.PI)) / 2
+    const begun = performance.now()
+    scroller.scrollTop = most * turn; scroller.scrollLeft = wide * turn
+    const now = await new Promise(requestAnimationFrame)
+    gaps.push(now - last); work.push(performance.now() - begun - (now - begun)); last = now
+  }
+  return { gaps, most }
+}"""
+DRAWN = """() => {
+  const answers = performance.getEntriesByType('resource').filter((r) => r.name.includes('api/maps'))
+  return performance.getEntriesByName('sheet drawn')[0].startTime - answers.at(-1).responseStart
+}"""
+ALL = """async () => {
+  const button = [...document.querySelectorAll('button')].find((b) => b.innerText === 'show all 512')
+  const before = performance.getEntriesByName('sheet drawn').length, begun = performance.now()
+  button.click()
+  while (performance.getEntriesByName('sheet drawn').length === before) await new Promise((done) => setTimeout(done))
+  return performance.now() - begun
+}"""
+HOVER = """async (times) => {
+  const scroller = document.querySelector('.scroller'), box = scroller.getBoundingClientRect(), found = []
+  for (let i = 0; i < times; i++) {
+    const begun = performance.now()
+    const at = { clientX: box.x + 40 + (i * 37) % (box.width - 80), clientY: box.y + 40 + (i * 23) % (box.height - 80) }
+    scroller.dispatchEvent(new PointerEvent('pointermove', { ...at, bubbles: true, pointerType: 'mouse' }))
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)))
+    found.push(performance.now() - begun)
+  }
+  return found
+}"""
+
+
+def make_bundle(folder: Path, channels: int, side: int) -> Path:
+    """A network with one wide layer, and its bundle."""
+    from convscope.backend.selection import load_keras
+    from convscope.bundle.saving import save_bundle
+    from convscope.records.card import Card
+    from convscope.records.geometry import Preprocess
+
+    keras = load_keras()
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((side, side, 3), name="pixels")
+    maps = keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name="wide")(pixels)
+    out = keras.layers.Dense(2, activation="softmax", name="outputs")(keras.layers.GlobalAveragePooling2D()(maps))
+    card = Card("classify", ("a", "b"), Preprocess(side, side, 3, scale=1 / 255), f"{channels} maps")
+    save_bundle(folder / f"maps-{channels}", keras.Model(pixels, out), card)
+    return folder / f"maps-{channels}"
+
+
+def start(folder: Path, given: list[Path]) -> tuple[subprocess.Popen[str], str]:
+    """The studio in a process of its own, and its link."""
+    command = [sys.executable, "-m", "convscope", "studio", *map(str, given), "--no-open-browser"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines: list[str] = []
+    assert process.stdout is not None
+    output = process.stdout
+    threading.Thread(target=lambda: lines.extend(iter(output.readline, "")), daemon=True).start()
+    for _ in range(1200):
+        if found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", "".join(lines)):
+            return process, found[0]
+        time.sleep(0.1)
+    raise SystemExit("the studio did not start:\n" + "".join(lines))
+
+
+def measure(page: object, link: str) -> dict[str, tuple[float, str]]:
+    """Name -> (milliseconds, what it is)."""
+    found = {}
+    page.goto(link + "#/maps")
+    page.wait_for_function("performance.getEntriesByName('sheet drawn').length > 0", timeout=180_000)
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    found["first paint"] = (paint, "first contentful paint after the link was opened")
+    page.reload()  # the server has the maps now
+    page.wait_for_function("performance.getEntriesByName('sheet drawn').length > 0", timeout=180_000)
+    shown = page.evaluate(DRAWN)
+    found["512 maps of 56x56 on screen"] = (shown, "first byte of the answer to all coloured and the first 24 drawn")
+    every = page.evaluate(ALL)
+    found["all 512 laid out"] = (every, "from the click on “show all 512” to the drawn sheet")
+    page.wait_for_timeout(800)
+    model = page.locator("header select")
+    model.select_option(label="maps-4096")
+    page.get_by_role("button", name=re.compile("show all 4|first 24 only")).wait_for(timeout=180_000)
+    page.wait_for_timeout(1500)
+    for _ in range(3):
+        page.get_by_label("smaller maps").click()
+        page.wait_for_timeout(400)
+    pan = page.evaluate(PAN, FRAMES)
+    found["panning"] = (float(np.quantile(pan["gaps"], 0.95)), f"p95 between {FRAMES} frames over 4,096 tiles")
+    hover = page.evaluate(HOVER, 60)
+    found["hover"] = (float(np.quantile(hover, 0.95)), "p95 of 60, from the event to the frame with the value")
+    return found
+
+
+def main() -> None:
+    """Measure and write the table."""
+    from playwright.sync_api import sync_playwright
+
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("no browser: install chromium")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "pictures" / "a").mkdir(parents=True)
+        values = np.random.default_rng(0).integers(0, 256, (56, 56, 3), np.uint8)
+        Image.fromarray(values).save(folder / "pictures" / "a" / "noise.png")
+        given = [make_bundle(folder, 512, 56), make_bundle(folder, 4096, 28), folder / "pictures"]
+        process, link = start(folder, given)
+        try:
+            with sync_playwright() as play:
+                chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+                page = chromium.new_page(viewport={"width": 1280, "height": 800})
+                found = measure(page, link)
+                chromium.close()
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+    load = os.getloadavg()[0]
+    lines = ["# The studio", "", "| | ms | goal | |", "|---|---|---|---|"]
+    lines += [f"| {name} | {ms:.0f} | {GOALS[name]:.0f} | {words} |" for name, (ms, words) in found.items()]
+    note = "" if load < 1.5 else " The machine was busy with other work: read the times as upper bounds."
+    lines += ["", f"Chromium without a GPU, {os.cpu_count()} processors, load {load:.1f}.{note}", ""]
+    RESULTS.write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
