@@ -9,6 +9,7 @@ from convscope.cli.screen import percent, progress, prose, say, say_json, table
 from convscope.records.audit import COUNTED_IN_BOXES, Audit
 
 SIGNS = {"must fix": "▲ must fix:", "look": "◆ look:", "note": "○ note:"}
+PICTURES = ("picture", "pictures")
 
 
 def scan(
@@ -60,7 +61,8 @@ def show_audit(audit: Audit) -> None:
     if audit.findings:
         say("\nFindings", bold=True)
         for finding in audit.findings:
-            unit = "boxes" if audit.task == "detect" and finding.kind in COUNTED_IN_BOXES else "pictures"
+            one, many = ("box", "boxes") if audit.task == "detect" and finding.kind in COUNTED_IN_BOXES else PICTURES
+            unit = one if finding.count == 1 else many
             say(f"{SIGNS[finding.urgency]} {finding.title} · {finding.count} {unit}", bold=True)
             prose(f"{finding.what} {_shown(finding.pictures)}".strip(), indent=2)
             prose(f"convscope {finding.does}", indent=2)

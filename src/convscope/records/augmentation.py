@@ -32,19 +32,23 @@ class Augmentation:
     Chance is drawn per sample from (seed, epoch, index), never per batch (see data/chance.py).
 
     Attributes:
-        flip_horizontal, flip_vertical: mirrored with probability 1/2.
+        flip_horizontal: mirrored left to right with probability 1/2.
+        flip_vertical: mirrored top to bottom with probability 1/2.
         rotate_deg: turned by up to this many degrees either way.
         scale: enlarged or shrunk by up to this share (0.1 = 0.9 to 1.1 times).
         shift: moved by up to this share of height and width.
         crop: a random window that keeps at least (1 - crop) of each side, enlarged to the frame.
-        brightness, contrast, saturation: changed by up to this share.
+        brightness: made brighter or darker by up to this share.
+        contrast: changed by up to this share.
+        saturation: colours made stronger or paler by up to this share.
         hue: turned by up to this share of the colour circle.
         blur: Gaussian blur, standard deviation up to this many pixels.
         noise: Gaussian noise, standard deviation up to this share of the full range.
         erase: with probability 1/2 a rectangle of up to this share of the area is greyed.
         rand_augment: number of RandAugment operations per picture (Cubuk et al. 2020).
         rand_augment_strength: their common strength, 0 to 1.
-        mixup, cutmix: the Beta(a, a) parameter (Zhang et al. 2018; Yun et al. 2019).
+        mixup: two pictures blended by a share drawn from Beta(a, a); this is a (Zhang et al. 2018).
+        cutmix: a window of another picture pasted in, its share drawn from Beta(a, a); this is a (Yun et al. 2019).
     """
 
     flip_horizontal: bool = False
