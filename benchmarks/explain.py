@@ -180,8 +180,9 @@ def on_tensorflow(given: argparse.Namespace, clock: Clock) -> list[str]:
     """Xplique and tf-keras-vis on the same Keras model, on TensorFlow, in this process."""
     images = pictures(given.pictures, channels_first=False)
     own = Own(images)
-    rows, failed = [], []
-    for name, peers in tensorflow_peers(own.model, images).items():
+    rows = []
+    runs, failed = tensorflow_peers(own.model, images)
+    for name, peers in runs.items():
         for peer, run in peers.items():
             try:
                 run()
@@ -202,7 +203,7 @@ def on_tensorflow(given: argparse.Namespace, clock: Clock) -> list[str]:
     slower = [f"{r[0]} {r[4]} ({r[1]})" for r in rows if float(r[4]) < 1]
     goal = f"Same back end, TensorFlow, at least 1.0 for every method: {_met(slower)}."
     table = markdown(("method", "peer", "convscope, ms", "peer, ms", "times as fast"), rows)
-    return [goal, table, *(["Did not run with Keras 3: " + "; ".join(failed) + "."] if failed else [])]
+    return [goal, table, *(["Did not run: " + "; ".join(failed) + "."] if failed else [])]
 
 
 def main() -> None:

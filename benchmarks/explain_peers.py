@@ -162,12 +162,19 @@ def _torchcam(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[t
     return [(name, {f"torchcam{suffix}": lambda kind=kind: run(kind)}) for name, kind in kinds]
 
 
-def tensorflow_peers(model: Any, images: np.ndarray) -> Runs:
-    """Method -> peer -> run, on TensorFlow."""
+def tensorflow_peers(model: Any, images: np.ndarray) -> tuple[Runs, list[str]]:
+    """Method -> peer -> run, on TensorFlow; and which peer can't be imported, with its error."""
     found: Runs = {}
-    for name, runs in (*_xplique(model, images), *_tf_keras_vis(model, images)):
-        found.setdefault(name, {}).update(runs)
-    return found
+    failed: list[str] = []
+    for peer, make in (("xplique", _xplique), ("tf-keras-vis", _tf_keras_vis)):
+        try:
+            made = make(model, images)
+        except ImportError as error:
+            failed.append(f"{peer}: {error}")
+            continue
+        for name, runs in made:
+            found.setdefault(name, {}).update(runs)
+    return found, failed
 
 
 def _xplique(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
