@@ -110,12 +110,12 @@ def _kinds(iou: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     own_best, other_best = own.max(axis=1), other.max(axis=1)
     tests = [
         (own_best >= NEAR) & (own_best < SAME),
-        own_best >= SAME,
         other_best >= SAME,
+        own_best >= SAME,
         iou.max(axis=1) < NEAR,
     ]
-    kinds = np.select(tests, ["badly placed", "double", "wrong class", "background"], "both")
-    places = np.select(tests, [own.argmax(axis=1), own.argmax(axis=1), other.argmax(axis=1), -1], iou.argmax(axis=1))
+    kinds = np.select(tests, ["badly placed", "wrong class", "double", "background"], "both")
+    places = np.select(tests, [own.argmax(axis=1), other.argmax(axis=1), own.argmax(axis=1), -1], iou.argmax(axis=1))
     return kinds, places
 
 
@@ -137,21 +137,23 @@ def _costs(
 ) -> dict[str, float]:
     """Gain in mAP at 0.5 when one kind alone is mended.
 
-    A badly placed or wrongly named box becomes right if its object was not found otherwise (of several the surest),
-    else it is taken away; doubles, background and both are taken away; missed objects are taken out of the truth.
+    A badly placed or wrongly named box becomes right if its object was not found otherwise (of all such boxes on one
+    object only the surest), else it is taken away; doubles, background and both are taken away; missed objects are taken out of the truth.
     """
     not_found, missed = lost
     labels = matches.label
     usual = _map_50(matches, labels, kinds == "right", kinds != "ignored", matches.truth_counts[0])
     costs = {}
+    able = np.flatnonzero(np.isin(kinds, ("badly placed", "wrong class")))
+    able = able[not_found[near[able]]]
+    able = able[np.argsort(-matches.score[able], kind="stable")]
+    _, firsts = np.unique(near[able], return_index=True)
+    surest = able[firsts]
     for kind in KINDS:
         mine = kinds == kind
         right, counts, new = kinds == "right", (kinds != "ignored") & ~mine, labels.copy()
         if kind in ("badly placed", "wrong class"):
-            order = np.flatnonzero(mine & not_found[near])
-            order = order[np.argsort(-matches.score[order], kind="stable")]
-            _, firsts = np.unique(near[order], return_index=True)
-            mended = order[firsts]
+            mended = surest[mine[surest]]
             right[mended], counts[mended] = True, True
             new[mended] = matches.truth_label[near[mended]]
         costs[kind] = _map_50(matches, new, right, counts, matches.truth_counts[0]) - usual
