@@ -1,15 +1,16 @@
 """Each recipe and the plain default on real sets, three seeds each, scored on the test part.
 
-    python -m benchmarks.recipes --data SET1 --data SET2 --data SET3 [--model efficientnet-lite0] [--seeds 3]
+    python -m benchmarks.recipes [--data FOLDER ...] [--model efficientnet-lite0] [--seeds 3]
 
-Writes a table to benchmarks/results/recipes.md. A recipe counts as worse than the default only when the difference of the
-means is above twice its standard error. Runs that are done are not repeated, so a stopped benchmark goes on.
+Writes a table to benchmarks/results/recipes.md. A recipe counts as worse than the default only when the difference
+of the means is above twice its standard error. Runs that are done are not repeated, so a stopped benchmark goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import statistics
 import time
 from pathlib import Path
@@ -19,12 +20,14 @@ from convscope.actions.trials import train_or_go_on
 from convscope.training.plan import Plan
 from convscope.training.recipes import RECIPES, with_recipe
 
+SETS = ("cls-sign-digits", "cls-dog-cat", "cls-brain-mri-yesno")
+DATA = Path(os.environ.get("CONVSCOPE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results" / "recipes.md"
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--data", type=Path, action="append", required=True)
+    options.add_argument("--data", type=Path, action="append", help="default: the three real sets")
     options.add_argument("--model", default="efficientnet-lite0")
     options.add_argument("--weights", default="imagenet")
     options.add_argument("--side", type=int)
@@ -36,7 +39,7 @@ def main() -> None:
         "| set | recipe | balanced accuracy, mean | sd | against the default | CPU s |",
         "|---|---|---|---|---|---|",
     ]
-    for data in given.data:
+    for data in given.data or [DATA / name for name in SETS]:
         usual: list[float] = []
         for recipe in ("", *RECIPES):
             values, seconds = measure(data, recipe, given)

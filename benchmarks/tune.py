@@ -9,6 +9,7 @@ the winner on the test part as well. Random search with as many trials stands be
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ import convscope
 from convscope.actions.dataset import divide, open_samples
 from convscope.actions.trials import train_or_go_on
 from convscope.training.plan import Plan
+
+DATA = Path(os.environ.get("CONVSCOPE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 3e-2, "log": True},
@@ -32,7 +35,7 @@ METRIC, SEEDS = "val_accuracy", 3
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--data", type=Path, default=DATA / "cls-sign-digits")
     options.add_argument("--trials", type=int, default=30)
     options.add_argument("--epochs", type=int, default=15)
     options.add_argument("--side", type=int, default=64)
@@ -51,9 +54,7 @@ def main() -> None:
         tested = study.facts.tested
         score = f"{tested['values']['accuracy']['value']:.4f}" if tested else "no test part"
         rows.append((method, given.trials, values, score, time.process_time() - began))
-    print(
-        "| plan | trials | validation accuracy, mean of 3 seeds | sd | test accuracy | CPU s |\n|---|---|---|---|---|---|"
-    )
+    print("| plan | trials | validation accuracy, 3 seeds | sd | test accuracy | CPU s |\n|---|---|---|---|---|---|")
     for name, trials, values, score, seconds in rows:
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(f"| {name} | {trials} | {statistics.mean(values):.4f} | {spread:.4f} | {score} | {seconds:.0f} |")
