@@ -191,6 +191,12 @@ def test_units_and_top_pictures(studio, scope):
         ("scan?place=0000000000000000", "convscope studio PATH"),
         ("augmented?picture={data}.0&changes=%7B%22rotat%22%3A1%7D", "did you mean"),
         ("picture/up.0123456789abcdef", "drop it in again"),
+        ("picture/{data}.%C2%B2", "id of a picture"),
+        ("picture/{data}.-1", "id of a picture"),
+        ("picture/{data}.999", "from 0 to"),
+        ("augmented?picture={data}.0&changes=[1", "JSON"),
+        ("augmented?picture={data}.0&changes=%7B%22rotate_deg%22%3A%22x%22%7D", "a number"),
+        ("augmented?picture={data}.0&changes=%7B%22rotate_deg%22%3A999%7D", "between 0 and 180"),
     ],
 )
 def test_mistakes_say_what_to_do(studio, path, words):

@@ -39,7 +39,7 @@ def build_app(
     app = FastAPI(title="convscope studio", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
     for routes in (routes_places, routes_look, routes_units, routes_explain, routes_data, routes_runs):
-        app.include_router(routes.router(desk), prefix="/api")
+        app.include_router(routes.routes, prefix="/api")
     app.add_exception_handler(ConvscopeError, _told)
     if page is not None:
         app.mount("/", StaticFiles(directory=page, html=True), name="page")

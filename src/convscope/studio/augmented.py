@@ -35,6 +35,8 @@ def augmented_strip(
     for name in changes:
         if name not in known:
             raise PlanError(f"unknown change {name!r}; {nearest(name, known)}")
+        if not isinstance(changes[name], int | float):
+            raise PlanError(f"expected {name} to be a number or true, got {changes[name]!r}")
     augmentation = Augmentation(**changes)
     if is_mixed(augmentation):
         raise PlanError("expected no mixup and no cutmix here: they need a second picture; choose other changes")

@@ -51,7 +51,8 @@ def split_id(id: str) -> tuple[str, str]:
         DataError: not an id.
     """
     source, dot, rest = id.partition(".")
-    if not dot or not source.isalnum() or not rest.isalnum():
+    is_number = source == UPLOADED or (rest.isascii() and rest.isdecimal())
+    if not dot or not source.isalnum() or not rest.isalnum() or not is_number:
         raise DataError(f"expected the id of a picture, got {id[:40]!r}; choose a picture again")
     return source, rest
 

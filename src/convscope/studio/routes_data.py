@@ -9,41 +9,48 @@ from fastapi import APIRouter, Response
 from convscope.actions.scan import scan
 from convscope.actions.scan_report import read_audit
 from convscope.data.naming import shown
-from convscope.errors import RunError
+from convscope.errors import PlanError, RunError
 from convscope.files.journal import plain
 from convscope.records.audit import Audit
+from convscope.studio.asked import TheDesk
 from convscope.studio.augmented import augmented_strip
-from convscope.studio.desk import Desk
 from convscope.studio.packing import pack
 from convscope.studio.routes_look import BINARY
 
+routes = APIRouter()
 
-def router(desk: Desk) -> APIRouter:
-    """Routes over data sets."""
-    routes = APIRouter()
 
-    @routes.get("/scan")
-    def scanned(place: str) -> Response:
-        found = desk.places.get(place, "data", "run")
+@routes.get("/scan")
+def scanned(desk: TheDesk, place: str) -> Response:
+    """What a scan found, or what a run kept of one."""
+    found = desk.places.get(place, "data", "run")
 
-        def made() -> bytes:
-            if found.kind == "data":
-                audit = scan(desk.samples(place))
-                keys = {key: i for i, key in enumerate(desk.samples(place).pictures.keys)}
-                return _facts(audit, {key: f"{place}.{i}" for key, i in keys.items()})
-            kept = read_audit(found.path)
-            if kept is None:
-                raise RunError(f"{found.name}: this run kept no scan; open its data: convscope studio RUN DATA")
-            return _facts(kept[0], {})
+    def made() -> bytes:
+        if found.kind == "data":
+            audit = scan(desk.samples(place))
+            keys = {key: i for i, key in enumerate(desk.samples(place).pictures.keys)}
+            return _facts(audit, {key: f"{place}.{i}" for key, i in keys.items()})
+        kept = read_audit(found.path)
+        if kept is None:
+            raise RunError(f"{found.name}: this run kept no scan; open its data: convscope studio RUN DATA")
+        return _facts(kept[0], {})
 
-        return Response(desk.answers.get(("scan", place), made), media_type="application/json")
+    return Response(desk.answers.get(("scan", place), made), media_type="application/json")
 
-    @routes.get("/augmented")
-    def augmented(picture: str, changes: str = "{}", seed: int = 0, count: int = 8, size: int = 160) -> Response:
-        found = augmented_strip(desk, picture, json.loads(changes[:2000]), seed=seed, count=count, size=size)
-        return Response(pack({"count": len(found)}, {"pictures": found}), media_type=BINARY)
 
-    return routes
+@routes.get("/augmented")
+def augmented(
+    desk: TheDesk, picture: str, *, changes: str = "{}", seed: int = 0, count: int = 8, size: int = 160
+) -> Response:
+    """One picture changed by chance, packed."""
+    try:
+        chosen = json.loads(changes[:2000])
+    except ValueError as error:
+        raise PlanError("expected changes as JSON, name and strength") from error
+    if not isinstance(chosen, dict):
+        raise PlanError("expected changes as JSON, name and strength")
+    found = augmented_strip(desk, picture, chosen, seed=seed, count=count, size=size)
+    return Response(pack({"count": len(found)}, {"pictures": found}), media_type=BINARY)
 
 
 def _facts(audit: Audit, ids: dict[str, str]) -> bytes:

@@ -1,4 +1,7 @@
-"""Looking inside: layers, maps, what the network says, one number."""
+"""Looking inside: layers, maps, what the network says, one number.
+
+What brings Keras is imported inside the routes, here and in the other routes: the page is there before it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 
 from convscope.files.journal import plain
-from convscope.studio.desk import Desk, once
+from convscope.studio.asked import TheDesk
+from convscope.studio.desk import once
 from convscope.studio.pictures import given_picture
 
 BINARY = "application/octet-stream"
@@ -16,71 +20,78 @@ RankBy = Literal["relevance", "activation", "variance", "index"]
 
 def aim(target: str) -> int | None:
     """A class index from the address; "" for the highest class."""
-    return int(target) if target.isdigit() else None
+    return int(target) if target.isdecimal() else None
 
 
 def place_of(at: str) -> tuple[int, ...]:
     """A place from the address, row and column with a comma between; empty for none."""
-    return tuple(int(part) for part in at.split(",") if part.strip().isdigit())
+    return tuple(int(part) for part in at.split(",") if part.strip().isdecimal())
 
 
-def router(desk: Desk) -> APIRouter:
-    """Routes over one model and one picture."""
-    routes = APIRouter()
+routes = APIRouter()
 
-    @routes.get("/network")
-    def layers(model: str) -> dict[str, Any]:
-        from convscope.studio.layers import (
-            network,  # here and below: what brings Keras is imported when it is asked for
-        )
 
-        scope = desk.scope(model)
-        with desk.busy:
-            found = network(scope)
-        card = scope.card
-        found["card"] = card and {
-            "task": card.task,
-            "classes": list(card.classes),
-            "network": card.network,
-            "preprocess": card.preprocess.as_dict(),
-            "provenance": card.provenance.line(),
-            "feature_layer": card.feature_layer,
-        }
-        return found
+@routes.get("/network")
+def layers(desk: TheDesk, model: str) -> dict[str, Any]:
+    """Every layer with shape, cost, field and inputs."""
+    from convscope.studio.layers import network
 
-    @routes.get("/activity")
-    def active(model: str, picture: str) -> dict[str, Any]:
-        from convscope.studio.layers import activity
+    scope = desk.scope(model)
+    with desk.busy:
+        found = network(scope)
+    card = scope.card
+    found["card"] = card and {
+        "task": card.task,
+        "classes": list(card.classes),
+        "network": card.network,
+        "preprocess": card.preprocess.as_dict(),
+        "provenance": card.provenance.line(),
+        "feature_layer": card.feature_layer,
+    }
+    return found
 
-        given = given_picture(desk, model, picture)
-        with desk.busy:
-            return activity(desk.scope(model), given.inputs)
 
-    @routes.get("/maps")
-    def maps(model: str, picture: str, layer: str, rank: RankBy = "relevance", target: str = "") -> Response:
-        def made() -> bytes:
-            from convscope.studio.maps import packed_maps
+@routes.get("/activity")
+def active(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
+    """How strongly each layer answers to one picture."""
+    from convscope.studio.layers import activity
 
-            given = given_picture(desk, model, picture)
-            return packed_maps(desk.scope(model), given, layer, rank_by=rank, target=aim(target))
+    given = given_picture(desk, model, picture)
+    with desk.busy:
+        return activity(desk.scope(model), given.inputs)
 
-        key = ("maps", desk.version(model), picture, layer, rank, target)
-        return Response(once(desk, key, made), media_type=BINARY)
 
-    @routes.get("/says")
-    def says(model: str, picture: str) -> dict[str, Any]:
-        from convscope.studio.maps import prediction
+@routes.get("/maps")
+def maps(
+    desk: TheDesk, model: str, *, picture: str, layer: str, rank: RankBy = "relevance", target: str = ""
+) -> Response:
+    """All maps of a layer, packed."""
+
+    def made() -> bytes:
+        from convscope.studio.maps import packed_maps
 
         given = given_picture(desk, model, picture)
-        with desk.busy:
-            return prediction(desk.scope(model), given)
+        return packed_maps(desk.scope(model), given, layer, rank_by=rank, target=aim(target))
 
-    @routes.get("/number")
-    def one_number(model: str, picture: str, layer: str, channel: int, at: str = "") -> Any:
-        from convscope.studio.maps import number
+    key = ("maps", desk.version(model), picture, layer, rank, target)
+    return Response(once(desk, key, made), media_type=BINARY)
 
-        given = given_picture(desk, model, picture)
-        with desk.busy:
-            return plain(number(desk.scope(model), given, layer, at=place_of(at), channel=channel))
 
-    return routes
+@routes.get("/says")
+def says(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
+    """What the network says of a picture."""
+    from convscope.studio.maps import prediction
+
+    given = given_picture(desk, model, picture)
+    with desk.busy:
+        return prediction(desk.scope(model), given)
+
+
+@routes.get("/number")
+def one_number(desk: TheDesk, model: str, *, picture: str, layer: str, channel: int, at: str = "") -> Any:
+    """One value with every factor behind it."""
+    from convscope.studio.maps import number
+
+    given = given_picture(desk, model, picture)
+    with desk.busy:
+        return plain(number(desk.scope(model), given, layer, at=place_of(at), channel=channel))

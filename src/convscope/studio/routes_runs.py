@@ -17,7 +17,7 @@ from convscope.actions.run_folder import EVALUATION, RunFolder
 from convscope.errors import RunError
 from convscope.files.journal import JOURNAL, plain
 from convscope.studio import jobs
-from convscope.studio.desk import Desk
+from convscope.studio.asked import TheDesk
 from convscope.studio.places import Place
 from convscope.training.plan import Plan
 
@@ -78,54 +78,65 @@ def whole(place: Place) -> dict[str, Any]:
     return facts
 
 
-def router(desk: Desk) -> APIRouter:
-    """Routes over runs."""
-    routes = APIRouter()
+routes = APIRouter()
 
-    @routes.get("/plan")
-    def plan() -> dict[str, Any]:
-        models = [vars(row) for row in list_models()]
-        return {"schema": Plan.model_json_schema(), "defaults": plain(Plan().model_dump(mode="json")), "models": models}
 
-    @routes.get("/runs")
-    def runs() -> list[dict[str, Any]]:
-        return [summary(p) for p in desk.places.all() if p.kind == "run"]
+@routes.get("/plan")
+def plan() -> dict[str, Any]:
+    """The plan's schema and defaults, and the networks there are."""
+    models = [vars(row) for row in list_models()]
+    return {"schema": Plan.model_json_schema(), "defaults": plain(Plan().model_dump(mode="json")), "models": models}
 
-    @routes.get("/runs/{id}")
-    def run(id: str) -> dict[str, Any]:
-        return whole(desk.places.get(id, "run"))
 
-    @routes.get("/runs/{id}/events")
-    def events(id: str, request: Request, after: int = 0) -> StreamingResponse:
-        place = desk.places.get(id, "run")
-        return StreamingResponse(_stream(place.path, max(0, after), request), media_type="text/event-stream")
+@routes.get("/runs")
+def runs(desk: TheDesk) -> list[dict[str, Any]]:
+    """Every open run in a few facts."""
+    return [summary(p) for p in desk.places.all() if p.kind == "run"]
 
-    @routes.post("/runs")
-    def begin(wish: Wish) -> dict[str, str]:
-        data = desk.places.get(wish.data, "data")
-        folder = jobs.begin(data.path, wish.name, wish.options, desk.places.runs)
-        return {"name": folder.name}
 
-    @routes.get("/begun/{name}")
-    def begun(name: str) -> dict[str, Any]:
-        """Whether a training that was begun has a journal yet, and what it said where it has ended without one."""
-        folder = desk.places.runs / name
-        if not jobs.is_name(name) or not folder.is_dir():
-            raise RunError("expected the name of a run that was begun here; begin it again")
-        place = next((p for p in desk.places.all() if p.path == folder), None)
-        return {"id": place.id if place else "", "running": jobs.is_running(folder), "said": jobs.last_words(folder)}
+@routes.get("/runs/{id}")
+def run(desk: TheDesk, id: str) -> dict[str, Any]:
+    """Everything that a run's page shows."""
+    return whole(desk.places.get(id, "run"))
 
-    @routes.post("/runs/{id}/stop")
-    def stop(id: str) -> dict[str, bool]:
-        jobs.stop(desk.places.get(id, "run").path)
-        return {"asked": True}
 
-    @routes.post("/runs/{id}/resume")
-    def resume(id: str, more: More) -> dict[str, bool]:
-        jobs.go_on(desk.places.get(id, "run").path, more.epochs)
-        return {"asked": True}
+@routes.get("/runs/{id}/events")
+def events(desk: TheDesk, id: str, *, request: Request, after: int = 0) -> StreamingResponse:
+    """The journal, live."""
+    place = desk.places.get(id, "run")
+    return StreamingResponse(_stream(place.path, max(0, after), request), media_type="text/event-stream")
 
-    return routes
+
+@routes.post("/runs")
+def begin(desk: TheDesk, wish: Wish) -> dict[str, str]:
+    """Begin a training in a process of its own."""
+    data = desk.places.get(wish.data, "data")
+    folder = jobs.begin(data.path, wish.name, wish.options, desk.places.runs)
+    return {"name": folder.name}
+
+
+@routes.get("/begun/{name}")
+def begun(desk: TheDesk, name: str) -> dict[str, Any]:
+    """Whether a training that was begun has a journal yet, and what it said where it has ended without one."""
+    folder = desk.places.runs / name
+    if not jobs.is_name(name) or not folder.is_dir():
+        raise RunError("expected the name of a run that was begun here; begin it again")
+    place = next((p for p in desk.places.all() if p.path == folder), None)
+    return {"id": place.id if place else "", "running": jobs.is_running(folder), "said": jobs.last_words(folder)}
+
+
+@routes.post("/runs/{id}/stop")
+def stop(desk: TheDesk, id: str) -> dict[str, bool]:
+    """Ask a training to stop with a checkpoint."""
+    jobs.stop(desk.places.get(id, "run").path)
+    return {"asked": True}
+
+
+@routes.post("/runs/{id}/resume")
+def resume(desk: TheDesk, id: str, *, more: More) -> dict[str, bool]:
+    """Go on with a stopped or finished run."""
+    jobs.go_on(desk.places.get(id, "run").path, more.epochs)
+    return {"asked": True}
 
 
 async def _stream(folder: Path, after: int, request: Request) -> AsyncIterator[str]:
