@@ -179,8 +179,8 @@ def _joined(
         for place, answer in zip(places, answers):
             inside = (slice(place[0].start - base, place[0].stop - base), *place[1:])
             for c in range(outputs):
-                total[(c, *inside)] += answer[..., c] * weights
-            weight[(0, *inside)] += weights
+                total[c][inside] += answer[..., c] * weights
+            weight[0][inside] += weights
     left = image.shape[0] - base
     yield base, _mean(total[:, :left], weight[:, :left])
 
