@@ -132,7 +132,7 @@ def compare(given: argparse.Namespace, clock: Clock) -> list[str]:
     others = [b for b in ("tensorflow", "jax") if importlib.util.find_spec(b)]
     workers = {b: Worker(b, given.pictures, given.cpu) for b in others}
     rows, same, native, best = [], [], [], []
-    for name in METHODS:
+    for name in given.methods.split(",") if given.methods else METHODS:
         contenders: dict[str, Callable[[], float]] = {"torch": lambda name=name: timed(lambda: own.run(name), clock)}
         contenders |= {b: lambda name=name, w=w: w.seconds(name) for b, w in workers.items()}
         contenders |= {k: lambda run=run: timed(run, clock) for k, run in peers.get(name, {}).items()}
@@ -210,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--methods", default="", help="some of them, separated by commas; for a quick look")
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--worker", action="store_true")
     parser.add_argument("--tensorflow-peers", action="store_true")
@@ -223,7 +224,8 @@ def main() -> None:
         publish("explain-tensorflow", "Explanations against peers on TensorFlow", on_tensorflow(given, clock))
         return
     parts = compare(given, clock)
-    publish("explain", "Explanations against peers", [*parts, memory()] if given.memory else parts)
+    parts += [memory()] if given.memory else []
+    publish("explain-quick" if given.methods else "explain", "Explanations against peers", parts)
 
 
 if __name__ == "__main__":
