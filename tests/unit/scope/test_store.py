@@ -77,10 +77,13 @@ def test_both_directions_and_plain_zarr(probe: Probe, tmp_path: Path, monkeypatc
     names = {name for name, _ in group.members()}  # a file that is no part of Zarr would warn here
     assert names == {"conv", "inner_conv", "predictions", "written"}
 
+
+def test_xarray_reads_a_store(probe: Probe, tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray")
+    store_maps(probe, as_feed(PICTURES), tmp_path / "maps.zarr", "conv", keeping=Keeping(dtype="float32"))
     with xarray.open_zarr(tmp_path / "maps.zarr", consolidated=False) as data:
         assert data["conv"].dims == ("picture", "conv y", "conv x", "conv channel")
-        np.testing.assert_allclose(data["conv"][13], expected["conv"][13], atol=1e-5)
+        np.testing.assert_allclose(data["conv"][13], probe.activations(PICTURES, "conv")["conv"][13], atol=1e-5)
 
 
 def test_float16_and_pooling(probe: Probe, tmp_path: Path) -> None:
