@@ -208,7 +208,7 @@ def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, 
     link, _, _, shots = studio
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page = context.new_page()
-    faults = []
+    faults, grave = [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
     page.goto(link)
@@ -221,12 +221,12 @@ def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, 
         if AXE.is_file():
             # run outside the page's policy, as an extension would
             found = page.evaluate(f"{AXE.read_text()}; axe.run(document, {{resultTypes: ['violations']}})")
-            grave = [
-                (v["id"], v["help"], [n["html"][:160] for n in v["nodes"][:3]])
+            grave += [
+                (view, v["id"], v["help"], [n["html"][:160] for n in v["nodes"][:3]])
                 for v in found["violations"]
                 if v["impact"] in ("serious", "critical")
             ]
-            assert grave == [], f"{view} {width} {scheme}: {json.dumps(grave, indent=1)}"
+    assert grave == [], json.dumps(grave, indent=1)
     assert faults == []
     context.close()
 

@@ -67,15 +67,15 @@ def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, targ
 def prediction(scope: Scope, given: Given) -> dict[str, Any]:
     """What the network says of one picture, calibrated, the surest first."""
     card = known_card(Opened(scope.model, scope.card))
+    facts = {"task": card.task, "label": given.label, "truth": given.truth, "classes": len(card.classes)}
+    if card.task not in ("classify", "multilabel", "regress"):
+        return {**facts, "unsure_below": 0.0, "rows": []}  # boxes and masks have no list of classes to show
     outputs = np.asarray(scope.probe.outputs(given.inputs)[0], np.float32)
     named = Samples(_Named([given.label]), None, card.task, card.classes)
     found = decode(card, outputs, named)
     order = np.argsort(-found.scores[0], kind="stable")
     return {
-        "task": card.task,
-        "label": given.label,
-        "truth": given.truth,
-        "classes": len(found.classes),
+        **facts,
         "unsure_below": found.unsure_below,
         "rows": [
             {"index": int(i), "name": found.classes[int(i)], "value": float(found.scores[0, i])} for i in order[:10]

@@ -69,15 +69,16 @@ def given_picture(desk: Desk, model: str, id: str) -> Given:
     scope = desk.scope(model)
     how = known_card(Opened(scope.model, scope.card, model)).preprocess
     if source != UPLOADED and desk.places.get(source).kind == "run":
-        label, truth, values = _kept(desk.places.get(source), int(rest), how)
+        label, truth, values, eye = _kept(desk.places.get(source), int(rest), how)
     else:
         label, truth, file = _file(desk, source, rest)
         frame = None if how.height is None or how.width is None else (how.height, how.width)
         values = fit_picture(decode_file(file, how.channels, frame, key=label), how)[0]
-    return Given(label, truth, as_model_input(values[None], how), visible(values))
+        eye = visible(values)
+    return Given(label, truth, as_model_input(values[None], how), eye)
 
 
-def _kept(place: Place, number: int, how: Preprocess) -> tuple[str, str, np.ndarray]:
+def _kept(place: Place, number: int, how: Preprocess) -> tuple[str, str, np.ndarray, np.ndarray]:
     keepsakes, predictions = kept(place.path), read_predictions(place.path)
     if not 0 <= number < len(keepsakes.images):
         raise DataError(f"expected a kept picture from 0 to {len(keepsakes.images) - 1}, got {number}")
@@ -88,7 +89,7 @@ def _kept(place: Place, number: int, how: Preprocess) -> tuple[str, str, np.ndar
             f"{place.name}: its pictures are {values.shape}, this network takes {frame}; choose a picture from a folder"
         )
     row = int(keepsakes.rows[number])
-    return _name(predictions, row), _truth(predictions, row), values
+    return _name(predictions, row), _truth(predictions, row), values, keepsakes.shown(number)
 
 
 def _name(predictions: Predictions, row: int) -> str:
