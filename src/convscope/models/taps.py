@@ -1,4 +1,8 @@
-"""Where a neck takes its maps from a backbone: the last layer at strides 8, 16 and 32, whatever the backbone."""
+"""Where a neck takes its maps from a backbone: the last whole layer at strides 8, 16 and 32, whatever the backbone.
+
+A whole layer is one that everything passes through: no branch goes around it. The end of a residual block is one, a
+convolution inside it is not.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +39,43 @@ def find_taps(
     Raises:
         ModelError: the backbone never gets to stride 8, so that no pyramid can stand on it.
     """
-    taps: dict[int, str] = {}
-    for layer in model.layers:
-        if layer.name == POOLED:
-            break
+    taps = {stride: of_stride[-1].name for stride, of_stride in _by_stride(_whole_layers(model), frame_hw).items()}
+    if STRIDES[0] not in taps:  # each cell of NASNet reads the two before it: nothing is whole; take the widest
+        before = [layer.name for layer in model.layers].index(POOLED) if _has_pool(model) else len(model.layers)
+        for stride, of_stride in _by_stride(model.layers[:before], frame_hw).items():
+            taps[stride] = max(reversed(of_stride), key=lambda layer: layer.output.shape[-1]).name
+    if STRIDES[0] not in taps:
+        raise ModelError(f"expected a backbone with maps at stride 8, {name} has none in a frame of {frame_hw}")
+    return taps
+
+
+def _has_pool(model: Any) -> bool:
+    return any(layer.name == POOLED for layer in model.layers)
+
+
+def _by_stride(layers: list[Any], frame_hw: tuple[int, int]) -> dict[int, list[Any]]:
+    """The layers that give maps, by stride, in order."""
+    found: dict[int, list[Any]] = {}
+    for layer in layers:
         shape: Any = getattr(layer.output, "shape", ())
         if len(shape) != 4 or type(layer).__name__ in _NOT_TAPPED:
             continue
-        stride = 2 ** _octave(frame_hw, shape[1:3])
-        if stride in strides:
-            taps[stride] = layer.name
-    if 8 not in taps:
-        raise ModelError(f"expected a backbone with maps at stride 8, {name} has none in a frame of {frame_hw}")
-    return taps
+        stride = min(2 ** _octave(frame_hw, shape[1:3]), STRIDES[-1])
+        if stride in STRIDES:
+            found.setdefault(stride, []).append(layer)
+    return found
+
+
+def _whole_layers(model: Any) -> list[Any]:
+    """The layers before `pooled` that no edge of the graph passes over, in order."""
+    layers = model.layers
+    place = {layer.name: k for k, layer in enumerate(layers)}
+    whole, reach = [], 0  # reach: how far the edges go that began at earlier layers
+    for k, layer in enumerate(layers):
+        if layer.name == POOLED:
+            break
+        if reach <= k:
+            whole.append(layer)
+        ends = [place[node.operation.name] for node in layer._outbound_nodes if node.operation.name in place]
+        reach = max([reach, *ends])
+    return whole
