@@ -67,7 +67,8 @@ def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, targ
 def prediction(scope: Scope, given: Given) -> dict[str, Any]:
     """What the network says of one picture, calibrated, the surest first."""
     card = known_card(Opened(scope.model, scope.card))
-    facts = {"task": card.task, "label": given.label, "truth": given.truth, "classes": len(card.classes)}
+    truth = given.truth if given.truth in card.classes else ""  # the folder may name other classes than the network
+    facts = {"task": card.task, "label": given.label, "truth": truth, "classes": len(card.classes)}
     if card.task not in ("classify", "multilabel", "regress"):
         return {**facts, "unsure_below": 0.0, "rows": []}  # boxes and masks have no list of classes to show
     outputs = np.asarray(scope.probe.outputs(given.inputs)[0], np.float32)

@@ -43,11 +43,17 @@ export function css(kind, share) {
   return `rgb(${source[at]} ${source[at + 1]} ${source[at + 2]})`
 }
 
+/** The ink, dark or white, that can be read better on a colour (relative luminance of WCAG 2). */
+export function inkOn(colour) {
+  const [r, g, b] = colour.match(/[\d.]+/g).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4))
+  const light = 0.2126 * r + 0.7152 * g + 0.0722 * b
+  return 1.05 / (light + 0.05) > (light + 0.05) / 0.0588 ? '#ffffff' : '#15181c'
+}
+
 /** A signed value's colour, white at 0; and an ink that can be read on it. */
 export function signedColour(value, limit) {
-  const share = limit > 0 ? value / limit : 0
-  const away = Math.abs(share)
-  return { back: css('diverging', (Math.max(-1, Math.min(1, share)) + 1) / 2), ink: away > 0.58 ? '#ffffff' : '#15181c' }
+  const back = css('diverging', (Math.max(-1, Math.min(1, limit > 0 ? value / limit : 0)) + 1) / 2)
+  return { back, ink: inkOn(back) }
 }
 
 export function gradient(kind) {
