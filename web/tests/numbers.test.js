@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { css, inkOn } from '../src/lib/colour.js'
 import { count, percent, shapeWords, short, signed, three } from '../src/lib/numbers.js'
 
 describe('numbers for people', () => {
@@ -15,4 +16,18 @@ describe('numbers for people', () => {
     expect(percent(0.8567)).toBe('85.7 %')
     expect(shapeWords([56, 56, 24])).toBe('56² × 24')
   })
+})
+
+test('numbers can be read on every colour of both scales', () => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\d.]+/g).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+  for (const kind of ['viridis', 'diverging']) {
+    for (let i = 0; i <= 254; i++) {
+      const back = light(css(kind, i / 254))
+      const ink = inkOn(css(kind, i / 254)) === '#ffffff' ? 1 : 0
+      expect((Math.max(back, ink) + 0.05) / (Math.min(back, ink) + 0.05)).toBeGreaterThan(4.5)
+    }
+  }
 })
