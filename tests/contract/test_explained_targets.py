@@ -159,7 +159,7 @@ def test_likeness_to_another_picture_at_an_inner_layer(nested: bool) -> None:
     expected = [x * _cosine_gradient(weights, x.ravel(), reference).reshape(4, 4) for x in images[..., 0]]
     np.testing.assert_allclose(found.heat, expected, atol=1e-5)
     assert found.scores[2] == pytest.approx(1, abs=1e-5) and found.targets[0].label == "likeness to another picture"
-    with pytest.raises(UnknownLayerError, match="unknown layer .embet."):
+    with pytest.raises(UnknownLayerError, match=r"unknown layer .embet."):
         Embedding(model, "embet")
     with pytest.raises(TargetError, match="to compare with"):
         explain(at, images, "saliency", similarity(np.ones(3)))

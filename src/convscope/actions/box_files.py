@@ -154,4 +154,8 @@ def kept_pictures(folder: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
         return {}
     names: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return {key: np.asarray(Image.open(folder / name).convert("RGB")) for key, name in names.items()}
+    found = {}
+    for key, name in names.items():
+        with Image.open(folder / name) as picture:
+            found[key] = np.asarray(picture.convert("RGB"))
+    return found

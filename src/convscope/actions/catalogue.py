@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convscope.models.catalogue import MODELS, Entry
+from convscope.models.detectors import DETECTORS
+from convscope.models.segmenters import DEFAULT_HW, SEGMENTERS
 from convscope.models.weights import weights_here
 
 
@@ -20,8 +22,21 @@ class ModelRow:
 
 
 def list_models() -> list[ModelRow]:
-    """All networks of the catalogue, by name."""
-    return [_row(entry) for entry in MODELS.entries()]
+    """All networks of the catalogue by name, then what finds boxes and what finds masks."""
+    marked = [
+        ModelRow(entry.name, "boxes", *entry.default_hw, _of_backbone(entry.backbone)) for entry in DETECTORS.values()
+    ]
+    marked += [
+        ModelRow(entry.name, "masks", *DEFAULT_HW, _of_backbone(entry.backbone)) for entry in SEGMENTERS.values()
+    ]
+    return [_row(entry) for entry in MODELS.entries()] + marked
+
+
+def _of_backbone(name: str) -> str:
+    """Where the weights of a usual backbone are."""
+    if name not in MODELS.names():
+        return "none: trained from scratch"
+    return f"{_row(MODELS.get(name)).weights}, of {name}"
 
 
 def _row(entry: Entry) -> ModelRow:

@@ -14,6 +14,7 @@ from convscope.data.chance import is_mixed
 from convscope.data.places import mask_in_frame, place_of
 from convscope.errors import DataError, ModelError, PlanError
 from convscope.layers.augment import Augmenter
+from convscope.layers.mask_losses import mask_loss
 from convscope.models.network import Network
 from convscope.records.geometry import Preprocess
 from convscope.records.masks import VOID, MaskTruth
@@ -87,8 +88,6 @@ class MaskKind:
 
     def compile(self, model: Any, phase: Phase, *, plan: Plan, steps: int, rate: float) -> None:
         """Compile with a loss that leaves void pixels out; a model that the user compiled stays as it is."""
-        from convscope.layers.mask_losses import mask_loss
-
         if phase.what == "own":
             return
         k = len(self.job.train.classes)

@@ -1,0 +1,136 @@
+"""Boxes and masks through the door of the main job: folder in, run out, opened again, predicted, reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convscope
+from convscope.cli.app import run as command
+
+pytestmark = pytest.mark.backend
+
+
+def drawn(rng: np.random.Generator, side: int) -> tuple[np.ndarray, list[tuple[int, int, int, int, int]]]:
+    """A dark noisy picture with a bright square (class 0) and, half the time, a long red bar below it (class 1)."""
+    picture = rng.integers(0, 50, (side, side, 3)).astype(np.uint8)
+    boxes = []
+    for k in range(int(rng.integers(1, 3))):
+        high, wide = (16, 16) if k == 0 else (10, 28)
+        top = int(rng.integers(2, side // 2 - high) + k * (side // 2))
+        left = int(rng.integers(2, side - wide - 2))
+        picture[top : top + high, left : left + wide] = (230, 230, 210) if k == 0 else (200, 40, 40)
+        boxes.append((left, top, left + wide, top + high, k))
+    return picture, boxes
+
+
+@pytest.fixture
+def boxed(tmp_path: Path) -> Path:
+    """A COCO data set of 40 pictures of 64 px."""
+    rng = np.random.default_rng(11)
+    folder = tmp_path / "boxed"
+    (folder / "images").mkdir(parents=True)
+    images, marks = [], []
+    for i in range(40):
+        picture, boxes = drawn(rng, 64)
+        Image.fromarray(picture).save(folder / "images" / f"{i:02d}.png")
+        images.append({"id": i, "file_name": f"{i:02d}.png", "height": 64, "width": 64})
+        for left, top, right, bottom, label in boxes:
+            bbox = [left, top, right - left, bottom - top]
+            marks.append({"id": len(marks), "image_id": i, "category_id": label, "bbox": bbox, "iscrowd": 0,
+                          "area": bbox[2] * bbox[3]})  # fmt: skip
+    names = [{"id": 0, "name": "square"}, {"id": 1, "name": "bar"}]
+    (folder / "annotations.json").write_text(json.dumps({"images": images, "annotations": marks, "categories": names}))
+    return folder
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Path:
+    """Pictures and masks of squares, 36 of 48 px."""
+    rng = np.random.default_rng(12)
+    folder = tmp_path / "masked"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for i in range(36):
+        picture, boxes = drawn(rng, 48 + 16 * (i % 2))
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        for left, top, right, bottom, _ in boxes:
+            mask[top:bottom, left:right] = 255
+        Image.fromarray(picture).save(folder / "images" / f"{i:02d}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i:02d}.png")
+    return folder
+
+
+def test_boxes_from_folder_to_report(boxed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = convscope.Plan(
+        model="yolo+csp-tiny", weights="none", image_size=64, epochs=12, batch_size=4, learning_rate=3e-3,
+        schedule="cosine", warmup_epochs=1, patience=0, watch_pictures=0,
+        augment=convscope.Augmentation(flip_horizontal=True),
+    )  # fmt: skip
+    run = convscope.train(boxed, plan=plan, out=tmp_path / "run")
+    assert run.card.task == "detect" and run.card.classes == ("square", "bar")
+    assert run.scores.headline == "map_50"
+    assert run.scores.per_class["square"]["ap_50"] > 0.8, "a bright square is easy to find"
+    assert run.history.epochs[-1]["loss"] < 0.6 * run.history.epochs[0]["loss"]
+    again = convscope.open_run(tmp_path / "run").evaluate(boxed)
+    assert again.per_class["square"]["ap_50"] > 0.8
+    page = run.report().read_text(encoding="utf-8")
+    assert "Pictures with boxes" in page and "Kinds of mistakes" in page
+    picture = sorted((boxed / "images").iterdir())[0]
+    assert command(["predict", str(tmp_path / "run"), str(picture), "--out", str(tmp_path / "said")]) == 0
+    facts = json.loads((tmp_path / "said" / "detections.json").read_text())
+    assert [c["name"] for c in facts["categories"]] == ["square", "bar"] and facts["results"]
+    with Image.open(tmp_path / "said" / "pictures" / "0001.jpg") as shown:
+        assert shown.size == (64, 64)
+    assert "square" in capsys.readouterr().out
+
+
+def test_masks_from_folder_to_report(masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = convscope.Plan(
+        model="unet", weights="none", image_size=48, unet_depth=2, unet_width=8, epochs=16, batch_size=6, dropout=0.0,
+        learning_rate=3e-3, patience=0, watch_pictures=0, class_weights="balanced",
+        augment=convscope.Augmentation(flip_horizontal=True, rotate_deg=10),
+    )  # fmt: skip
+    run = convscope.train(masked, plan=plan, out=tmp_path / "run")
+    assert run.card.task == "segment" and run.scores.headline == "dice"
+    assert run.scores.values["dice"].value > 0.8
+    assert convscope.open_run(tmp_path / "run").evaluate(masked).values["dice"].value > 0.8
+    assert "Masks and contours" in run.report().read_text(encoding="utf-8")
+    assert command(["predict", str(tmp_path / "run"), str(masked / "images"), "--out", str(tmp_path / "said")]) == 0
+    said = np.asarray(Image.open(tmp_path / "said" / "masks" / "0002.png"))
+    truth = np.asarray(Image.open(masked / "masks" / "01.png")) > 0
+    assert said.shape == truth.shape == (64, 64)
+    assert 2 * (truth & (said == 1)).sum() / (truth.sum() + (said == 1).sum()) > 0.8
+    assert "foreground" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_detector(boxed: Path, tmp_path: Path) -> None:
+    plan = convscope.Plan(
+        model="yolo+csp-tiny", weights="none", image_size=64, epochs=2, batch_size=8, watch_pictures=0,
+        augment=convscope.Augmentation(flip_horizontal=True, scale=0.2),
+    )  # fmt: skip
+    runs = [convscope.train(boxed, plan=plan, out=tmp_path / name) for name in ("a", "b")]
+    assert runs[0].history.epochs[-1]["loss"] == runs[1].history.epochs[-1]["loss"]
+    for one, other in zip(runs[0].model.get_weights(), runs[1].model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "yolo-x"}, "did you mean yolo"),
+        ({"model": "yolo-n", "loss": "dice"}, "brings its own losses"),
+        ({"model": "yolo-n", "image_size": 100}, "multiples of 32"),
+        ({"model": "yolo-n", "label_smoothing": 0.1}, "label_smoothing"),
+    ],
+)
+def test_what_cannot_work_is_said_first(options: dict, words: str, boxed: Path, tmp_path: Path) -> None:
+    plan = convscope.Plan(weights="none", epochs=1, batch_size=8, watch_pictures=0, **options)
+    with pytest.raises(convscope.ConvscopeError, match=words):
+        convscope.train(boxed, plan=plan, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "model.cvs").exists()
