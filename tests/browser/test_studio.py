@@ -87,6 +87,7 @@ def page(browser, studio):
     found.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
     here = re.compile(r"(http://127\.0\.0\.1:|data:|blob:)")
     found.on("request", lambda r: None if here.match(r.url) else away.append(r.url))
+    found.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     found.on("dialog", lambda d: faults.append(f"a dialog opened: {d.message}"))
     yield found
     context.close()
@@ -211,6 +212,7 @@ def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, 
     faults, grave = [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(link)
     for view in VIEWS:
         page.evaluate(f"location.hash = '#/{view}'")
