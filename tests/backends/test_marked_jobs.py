@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import convscope
+from convscope.actions.say_frames import say_of_frames
 from convscope.cli.app import run as command
 
 pytestmark = pytest.mark.backend
@@ -87,6 +88,9 @@ def test_boxes_from_folder_to_report(boxed: Path, tmp_path: Path, capsys: pytest
     with Image.open(tmp_path / "said" / "pictures" / "0001.jpg") as shown:
         assert shown.size == (64, 64)
     assert "square" in capsys.readouterr().out
+    said = say_of_frames(tmp_path / "run", boxed / "images", out=tmp_path / "frames", most=10)
+    assert said.frames == 10 and {row["picture"] for row in said.rows} == {f"{i:02d}.png" for i in range(10)}
+    assert said.per_second is not None and len(list((tmp_path / "frames").glob("*/pictures/*.jpg"))) == 10
 
 
 def test_masks_from_folder_to_report(masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convscope.data.audit import audit_with_copies
+from convscope.data.audit_masks import is_medical
 from convscope.data.hashing import identical_pictures
 from convscope.data.opening import Reading, read_data
 from convscope.data.split import Ties, split_samples
@@ -22,6 +24,7 @@ from convscope.records.samples import Samples, Split, truth_bytes
 from convscope.training.plan import Plan
 
 SPLIT = "split.json"
+MEDICAL_NAME = "medical data"
 MOST_SCANNED = 50_000
 
 
@@ -71,7 +74,8 @@ class Parts:
     def words(self) -> str:
         """The data in words, for provenance and report."""
         root = self.samples.root
-        name = self.name or (root.name if root is not None else self.samples.source)
+        usual = MEDICAL_NAME if is_medical(self.samples) else root.name if root is not None else self.samples.source
+        name = self.name or usual
         return f"{name}, {len(self.samples)} pictures"
 
 
@@ -91,6 +95,18 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
     from convscope.actions.network import own_task
 
     return read_data(data, task=own_task(own, plan))
+
+
+def start_facts(data: Any, samples: Samples, name: str, notes: Sequence[str]) -> dict[str, Any]:
+    """What the journal says of where the data came from: its path and name, neither for medical files.
+
+    A path often holds a patient's name or number; such a run is resumed and evaluated by giving its data again.
+    """
+    if is_medical(samples):
+        return {"data_path": None, "name": name or MEDICAL_NAME, "notes": list(notes)}
+    is_path = isinstance(data, str | Path)
+    label = name or (Path(data).resolve().stem if is_path else "arrays")
+    return {"data_path": str(Path(data).resolve()) if is_path else None, "name": label, "notes": list(notes)}
 
 
 def divide(samples: Samples, plan: Plan, *, name: str = "", progress: Progress = silent) -> Parts:

@@ -61,6 +61,8 @@ def filter_films(run: str | Path, *, most: int = FILMS) -> tuple[FilterFilm, ...
         for channel in range(first.shape[-1]):
             kernels = np.stack([m[layer][..., channel] for m in moments]).astype(np.float32)
             moved = float(np.linalg.norm(kernels[-1] - kernels[0]))
+            if not moved:
+                continue  # a frozen layer makes no film
             films.append((moved, FilterFilm(layer, channel, epochs, kernels)))
     films.sort(key=lambda pair: -pair[0])
     return tuple(film for _, film in films[:most])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.dataset import Parts, data_sha256, open_samples, scanned
+from convscope.actions.dataset import Parts, data_sha256, open_samples, scanned, start_facts
 from convscope.actions.opening import RUNS
 from convscope.actions.run import Run
 from convscope.actions.train import train_parts
@@ -72,7 +72,8 @@ def cross_validate(
     if chosen.folds < 2:
         raise PlanError(f"expected at least 2 folds, got {chosen.folds}; set folds = 5 in the plan")
     samples = open_samples(data, chosen)
-    label = name or (Path(data).resolve().stem if isinstance(data, str | Path) else "arrays")
+    facts = start_facts(data, samples, name, notes)
+    label = facts["name"].replace(" ", "-")
     folder = Path(out) if out is not None else RUNS / f"{label}-folds"
     if (folder / JOURNAL).exists():
         raise RunError(f"{folder}: a single run is already there; choose another --out")
@@ -80,13 +81,12 @@ def cross_validate(
     splits = fold_samples(samples, chosen.folds, seed=chosen.seed, val_share=chosen.val_share, same=same)
     chosen = with_recipe(chosen, pictures=len(splits[0].train), task=samples.task)
     digest = data_sha256(samples)
-    path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
     runs = []
     with FolderLock(folder):
         for number, split in enumerate(splits, start=1):
             run = Run(folder / f"fold-{number}")
             if run.stopped:
-                start = {"data_path": path, "name": f"{label}, fold {number}", "notes": list(notes)}
+                start = facts | {"name": f"{facts['name']}, fold {number}"}
                 begun = any((run.path / "checkpoints").glob("epoch-*"))
                 train_parts(
                     run, Parts(samples, split, digest, audit), chosen, start=start, resume=begun, progress=progress

@@ -70,6 +70,8 @@ def write_masks(folder: Path, found: Segmentations) -> None:
             arrays[f"truth_{index}"] = found.truth[index].read()
     if found.cases is not None:
         arrays["cases"] = np.array(found.cases, dtype=str)
+    if found.spacing_mm is not None:
+        arrays["spacing_mm"] = np.array(found.spacing_mm, np.float64)
     with atomic_file(folder / EXACT) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stub takes names for options
 
@@ -88,4 +90,5 @@ def read_masks(folder: Path) -> Segmentations:
         masks = tuple(stored[f"found_{i}"] for i in range(len(keys)))
         truth = tuple(ArrayMask(stored[f"truth_{i}"]) for i in range(len(keys))) if "truth_0" in stored else None
         cases = tuple(str(v) for v in stored["cases"]) if "cases" in stored else None
-    return Segmentations(keys, masks, classes, truth, cases=cases)
+        spacing = tuple((float(y), float(x)) for y, x in stored["spacing_mm"]) if "spacing_mm" in stored else None
+    return Segmentations(keys, masks, classes, truth, spacing, cases)

@@ -19,6 +19,7 @@ from convscope.actions.run_folder import RunFolder
 from convscope.actions.sizes import picture_sizes
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
+from convscope.data.medical_labels import cases_of, spacing_of
 from convscope.data.places import maps_in_picture, place_of
 from convscope.errors import DataError
 from convscope.metrics.segment import score_segment, segment_cases
@@ -109,4 +110,5 @@ def find_masks(opened: Opened, samples: Samples, *, progress: Progress) -> Segme
         raise DataError(f"expected at least one readable picture, found none ({reasons}); run `convscope scan`")
     kept = samples.subset(np.array(indices))
     truth = None if kept.truth is None else tuple(kept.truth)
-    return Segmentations(tuple(kept.pictures.keys), tuple(masks), card.classes, truth, cases=kept.groups)
+    cases = cases_of(kept) or kept.groups
+    return Segmentations(tuple(kept.pictures.keys), tuple(masks), card.classes, truth, spacing_of(kept), cases)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from convscope.actions.dataset import Parts, divide, open_samples, write_split
+from convscope.actions.dataset import Parts, divide, open_samples, start_facts, write_split
 from convscope.actions.finish import finish, judge
 from convscope.actions.opening import RUNS, open_any
 from convscope.actions.provenance import begin_facts
@@ -62,13 +62,12 @@ def train(
     if plan.folds:
         raise PlanError("expected folds = 0 for one run; for cross-validation call convscope.cross_validate")
     samples = open_samples(data, plan, own)
-    folder = _new_folder(out, name or _name_of(data))
+    start = start_facts(data, samples, name, notes)
+    folder = _new_folder(out, start["name"].replace(" ", "-"))
     with FolderLock(folder):
         sweep_temporary(folder)
         parts = divide(samples, plan, name=name, progress=progress)
         plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task, is_own=own is not None)
-        path = str(Path(data).resolve()) if isinstance(data, str | Path) else None
-        start = {"data_path": path, "name": name or _name_of(data), "notes": list(notes)}
         return train_parts(
             Run(folder), parts, plan, own=own, start=start, continue_from=continue_from, callbacks=callbacks,
             progress=progress,
@@ -89,7 +88,7 @@ def train_parts(
 ) -> Run:
     """Train on data that is already divided; the caller holds the folder's lock."""
     from convscope.actions.tracked import tracked
-    from convscope.actions.watching import watch
+    from convscope.actions.watching import watch, watch_filters
     from convscope.bundle.saving import architecture_of
     from convscope.training.fit import fit
     from convscope.training.job import TrainingJob
@@ -114,7 +113,7 @@ def train_parts(
             journal.write("note", text=note)
     try:
         shown = parts.val if len(parts.val) else parts.train
-        watched = watch(run.path, shown, prepared, plan)
+        watched = [*watch(run.path, shown, prepared, plan), *watch_filters(run.path, prepared, plan)]
         with tracked(run.path, shown, prepared, plan, resume=resume) as trackers:
             called = (*watched, *trackers, *callbacks)
             fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)
@@ -132,10 +131,6 @@ def _choices(plan: Plan | None, model: Any) -> tuple[Plan, Any]:
     if isinstance(model, str):
         return chosen.with_changes({"model": model}), None
     return chosen, model
-
-
-def _name_of(data: Any) -> str:
-    return Path(data).resolve().stem if isinstance(data, str | Path) else "arrays"
 
 
 def _new_folder(out: str | Path | None, name: str) -> Path:

@@ -10,21 +10,36 @@ import numpy as np
 
 from convscope.actions.film import film_of
 from convscope.actions.network import Prepared, as_model_input
+from convscope.backend.randomness import sync_model
+from convscope.backend.selection import load_keras
+from convscope.backend.tensors import to_numpy
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
 from convscope.errors import ConvscopeError
 from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.method import method as registered
 from convscope.explaining.watching import PREFIX, heat_look
-from convscope.files.atomic import write_json
+from convscope.files.atomic import atomic_file, write_json
 from convscope.files.journal import JOURNAL, JournalFile, plain, read_journal
 from convscope.records.report import Section
 from convscope.records.samples import Samples
 from convscope.training.callbacks import Look, Watch
 from convscope.training.plan import Plan
 
+keras = load_keras()
+
+_Callback: Any = keras.callbacks.Callback
+
 FACTS = "pictures.json"
 WORTH_EPOCHS = 4
+
+
+def watch_filters(folder: Path, prepared: Prepared, plan: Plan) -> list[Any]:
+    """The callback that keeps the first layer's filters after each epoch; none where training is not watched."""
+    if not plan.watch_pictures or plan.epochs + plan.head_epochs < WORTH_EPOCHS:
+        return []
+    convolutions = [layer for layer in prepared.model.layers if isinstance(layer, keras.layers.Conv2D)]
+    return [_Filters(folder, convolutions[0])] if convolutions else []
 
 
 def watch(folder: Path, samples: Samples, prepared: Prepared, plan: Plan) -> list[Any]:
@@ -83,18 +98,42 @@ def _of_every_class(truth: np.ndarray, most: int) -> np.ndarray:
     return np.array(sorted(chosen), np.int64)
 
 
+def _epochs_done(folder: Path) -> int:
+    """How many epochs the journal tells of, over all phases and resumes."""
+    if not (folder / JOURNAL).is_file():
+        return 0
+    rows = [event["epoch"] for event in read_journal(folder) if event["event"] == "epoch"]
+    return int(rows[-1]) if rows else 0
+
+
+class _Filters(_Callback):
+    """Keep one layer's kernels from initialisation (epoch 0) to the last epoch, over all phases of a run."""
+
+    def __init__(self, folder: Path, layer: Any) -> None:
+        super().__init__()
+        self._folder, self._layer = folder, layer
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """The filters as they start."""
+        self._keep()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """The filters after one more epoch."""
+        self._keep()
+
+    def _keep(self) -> None:
+        sync_model(self.model)
+        path = self._folder / "filters" / f"epoch-{_epochs_done(self._folder):04d}.npz"
+        with atomic_file(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **{self._layer.name: to_numpy(self._layer.kernel)})  # type: ignore[arg-type]  # its stub takes names for options
+
+
 class _Watching(Watch):
     """Watch over all phases of a run; what can't be explained ends the watching, not the training."""
 
     def __init__(self, folder: Path, images: np.ndarray, look: Look, *, every: int, whole: Any) -> None:
-        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=self._epochs_done)
+        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=lambda: _epochs_done(folder))
         self._run, self._is_over = folder, False
-
-    def _epochs_done(self) -> int:
-        if not (self._run / JOURNAL).is_file():
-            return 0
-        rows = [event["epoch"] for event in read_journal(self._run) if event["event"] == "epoch"]
-        return int(rows[-1]) if rows else 0
 
     def _see(self) -> dict[str, np.ndarray]:
         if self._is_over:

@@ -15,7 +15,7 @@ PICTURES = ("picture", "pictures")
 def scan(
     data: Path,
     *,
-    task: Literal["auto", "classify", "multilabel", "regress", "detect"] = "auto",
+    task: Literal["auto", "classify", "multilabel", "regress", "detect", "segment"] = "auto",
     image_size: int = 224,
     report: Path | None = None,
     json: bool = False,

@@ -37,18 +37,26 @@ def predict(
     out: Path | None = None,
     json: bool = False,
     native_size: bool = False,
+    every: int = 1,
+    most: int | None = None,
 ) -> None:
     """Say what a trained network sees in pictures; probabilities are calibrated on the validation pictures.
 
     Args:
         run: a run folder, a name below runs/, `last`, or a bundle folder.
-        files: pictures, or folders of pictures.
+        files: pictures, or folders of pictures; or one video file, or camera:0.
         out: a folder for the files (CSV and JSON; for boxes and masks pictures too); without it only the screen.
         json: print JSON instead of a table.
         native_size: give each picture at its own size (networks that end in global pooling only).
+        every: of a video or camera, take each so-many-th frame.
+        most: of a video or camera, stop after so many frames.
     """
     from convscope.actions.say import say_of_files
+    from convscope.actions.say_frames import is_sequence
 
+    if is_sequence(files):
+        _say_frames(run, files[0], out=out, json=json, every=every, most=most)
+        return
     with progress() as listen:
         said = say_of_files(run, files, native_size=native_size, progress=listen)
         written = [] if out is None else said.write(out)
@@ -60,6 +68,22 @@ def predict(
         _say_unsure(said.record, said.rows)
     if written:
         say(f"Wrote {' and '.join(str(path) for path in written)}")
+
+
+def _say_frames(run: str, source: Path, *, out: Path | None, json: bool, every: int, most: int | None) -> None:
+    """A video or camera, with the frames per second that were measured."""
+    from convscope.actions.say_frames import say_of_frames
+
+    with progress() as listen:
+        said = say_of_frames(run, source, out=out, every=every, most=most, progress=listen)
+    if json:
+        say_json({"frames": said.frames, "frames_per_second": said.per_second, "rows": said.rows})
+        return
+    show_rows(said.rows)
+    pace = "too few for a rate" if said.per_second is None else f"{number(said.per_second)} frames per second"
+    say(f"{said.frames} frames, {pace}")
+    if out is not None:
+        say(f"Wrote {out}")
 
 
 def report(run: str, /, *, out: Path | None = None) -> None:
