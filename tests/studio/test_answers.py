@@ -171,6 +171,20 @@ def test_runs_show_their_journal(studio):
     assert str(studio[4]) not in json.dumps(found)  # the page needs no path
 
 
+def test_the_film_holds_what_was_watched(studio):
+    from convscope.explaining.watching import read_glances
+
+    facts, arrays = unpack(get(studio, f"runs/{studio[1]}/film").content)
+    images, glances = read_glances(studio[3])
+    assert facts["epochs"] == [g.epoch for g in glances] and facts["epochs"][-1] == 6
+    np.testing.assert_array_equal(arrays["heat"], np.stack([g.heat for g in glances]))
+    outputs = np.stack([np.asarray(g.outputs) for g in glances])
+    assert outputs.shape[-1] == 2
+    np.testing.assert_array_equal(facts["says"], outputs.argmax(axis=-1))
+    np.testing.assert_allclose(np.array(facts["probability"])[:, 0], outputs[:, 0, facts["truth"][0]], atol=1e-6)
+    assert len(arrays["pictures"]) == len(images) == len(facts["labels"])
+
+
 def test_units_and_top_pictures(studio, scope):
     units = get(studio, "units", model=studio[1], layer="block2_relu1", data=studio[2]).json()
     assert units["n"] == 28 and len(units["maximum"]) == 8

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from convscope.errors import RunError
 from convscope.files.journal import JOURNAL, plain
 from convscope.studio import jobs
 from convscope.studio.asked import TheDesk
+from convscope.studio.film import packed_film
 from convscope.studio.places import Place
 from convscope.training.plan import Plan
 
@@ -105,6 +106,12 @@ def events(desk: TheDesk, id: str, *, request: Request, after: int = 0) -> Strea
     """The journal, live."""
     place = desk.places.get(id, "run")
     return StreamingResponse(_stream(place.path, max(0, after), request), media_type="text/event-stream")
+
+
+@routes.get("/runs/{id}/film")
+def film(desk: TheDesk, id: str) -> Response:
+    """What a watched training looked at, epoch by epoch, packed."""
+    return Response(packed_film(desk.places.get(id, "run").path), media_type="application/octet-stream")
 
 
 @routes.post("/runs")

@@ -51,6 +51,7 @@ function remembered(url, binary) {
 export const get = (path, params) => remembered(query(path, params), false)
 export const getPacked = (path, params) => remembered(query(path, params), true)
 export const fresh = (path, params) => ask(query(path, params), false)
+export const freshPacked = (path, params) => ask(query(path, params), true)
 export const forget = () => kept.clear()
 
 export function post(path, body) {
