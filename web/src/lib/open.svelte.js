@@ -3,7 +3,7 @@ import { untrack } from 'svelte'
 import { address, go } from './address.svelte.js'
 import { fresh, get } from './api.js'
 
-export const open = $state({ places: [], first: '', version: '', failed: '', ready: false })
+export const open = $state({ places: [], first: '', version: '', failed: '', ready: false, pictureless: false })
 
 export async function loadPlaces() {
   try {
@@ -34,7 +34,12 @@ export function dataId() {
 export async function firstPicture() {
   const model = place(modelId())
   for (const source of [model?.kind === 'run' ? model : null, ...dataSets()].filter(Boolean)) {
-    const found = await get('pictures', { place: source.id, count: 60 })
+    let found
+    try {
+      found = await get('pictures', { place: source.id, count: 60 })
+    } catch {
+      continue // the dialog says why when this source is chosen there
+    }
     const right = found.rows.find((r) => r.says && r.says === r.truth) ?? found.rows[0]
     if (right) return right.id
   }
@@ -44,6 +49,7 @@ export async function firstPicture() {
 export async function ensurePicture() {
   if (address.params.picture) return address.params.picture
   const id = await firstPicture()
+  open.pictureless = !id
   if (id) go(address.view, { picture: id }, { replace: true })
   return id
 }
