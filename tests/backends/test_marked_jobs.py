@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import convscope
+from convscope.actions.explain import explain_files
 from convscope.actions.say_frames import say_of_frames
 from convscope.cli.app import run as command
 
@@ -90,7 +91,20 @@ def test_boxes_from_folder_to_report(boxed: Path, tmp_path: Path, capsys: pytest
     assert "square" in capsys.readouterr().out
     said = say_of_frames(tmp_path / "run", boxed / "images", out=tmp_path / "frames", most=10)
     assert said.frames == 10 and {row["picture"] for row in said.rows} == {f"{i:02d}.png" for i in range(10)}
+    _, found = explain_files(tmp_path / "run", [picture], ["layer-cam", "occlusion"], out=tmp_path / "why")
+    for one in found:
+        left, top, right, bottom = (int(v) for v in _first_square(boxed))
+        rows, columns = np.mgrid[: one.heat.shape[1], : one.heat.shape[2]] * (64 / one.heat.shape[1]) + 2
+        inside = (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)
+        heat = np.abs(one.heat[0])
+        assert heat[inside].sum() / heat.sum() > 2 * inside.mean(), f"{one.method}: the heat lies on the square"
     assert said.per_second is not None and len(list((tmp_path / "frames").glob("*/pictures/*.jpg"))) == 10
+
+
+def _first_square(boxed: Path) -> tuple[float, ...]:
+    marks = json.loads((boxed / "annotations.json").read_text())["annotations"]
+    left, top, wide, high = marks[0]["bbox"]
+    return left, top, left + wide, top + high
 
 
 def test_masks_from_folder_to_report(masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def _of_backbone(name: str) -> str:
     """Where the weights of a usual backbone are."""
     if name not in MODELS.names():
         return "none: trained from scratch"
-    return f"{_row(MODELS.get(name)).weights}, of {name}"
+    return f"{_row(MODELS.get(name)).weights.partition(' (')[0]} (of {name})"
 
 
 def _row(entry: Entry) -> ModelRow:

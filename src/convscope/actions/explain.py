@@ -13,6 +13,7 @@ from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.layers import saved_layer
 from convscope.explaining.shown import Explanation, shown
 from convscope.files.atomic import write_text
+from convscope.records.card import Opened
 from convscope.records.progress import Progress, silent
 from convscope.records.report import Report
 from convscope.reporting.looking import attribution_section
@@ -121,10 +122,21 @@ def explain_files(
         if not any(option in how.options for how in known.values()):
             next(iter(known.values())).checked({option: None})
     opened = opened_model(model)
+    if isinstance(opened, Opened) and opened.card is not None and opened.card.task == "detect":
+        from convscope.actions.explain_boxes import explain_boxes
+
+        if target not in (None, "predicted"):
+            raise PlanError(
+                f"expected target 'predicted' for a detector, got {target!r}; its surest boxes are explained"
+            )
+        boxes = explain_boxes(
+            opened, files, methods, layer=layer, options=dict(options or {}), seed=seed, progress=progress
+        )
+        return _written(boxes, out), boxes
     probe = Probe(opened)
     given = given_pictures(opened, list(files), None, ())
     aim = aim_of(target, probe)
-    found = []
+    made = []
     for name, how in known.items():
         wish = Wish(
             layer=layer if how.needs_layer else None,
@@ -134,11 +146,16 @@ def explain_files(
         )
         one = engine.explain(probe, given.arrays, name, aim, wish=wish, labels=given.labels,
                              provenance=provenance_of(opened, probe, seed), progress=progress)  # fmt: skip
-        found.append(shown(one, for_people(opened, probe, given.arrays), given.letterboxes))
-        found[-1].save(out)
-    page = out / "explained.html"
-    write_text(page, render_report(_report(found)))
-    return page, tuple(found)
+        made.append(shown(one, for_people(opened, probe, given.arrays), given.letterboxes))
+    return _written(made, out), tuple(made)
+
+
+def _written(found: Sequence[Explanation], out: Path) -> Path:
+    """Overlays, numbers and the page."""
+    for one in found:
+        one.save(out)
+    write_text(out / "explained.html", render_report(_report(found)))
+    return out / "explained.html"
 
 
 def _report(found: Sequence[Explanation]) -> Report:

@@ -9,7 +9,7 @@ from typing import Any
 from convscope.actions.dataset import open_samples, read_split
 from convscope.actions.opening import BUNDLE
 from convscope.actions.run import Run, open_run
-from convscope.actions.run_folder import PLAN
+from convscope.actions.run_folder import PLAN, SWEPT
 from convscope.actions.train import train_parts
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
@@ -55,7 +55,7 @@ def resume_run(
         raise RunError(f"{found.path}: this run was trained on arrays; give the same data again")
     samples = open_samples(source, plan, model)
     with FolderLock(found.path) as lock:
-        sweep_temporary(found.path)
+        sweep_temporary(found.path, *SWEPT)
         if lock.taken_over:
             JournalFile(found.path).write("note", text=f"took the run over from {lock.taken_over}")
         parts = read_split(found.path, samples)

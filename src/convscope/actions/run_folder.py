@@ -17,6 +17,7 @@ from convscope.training.plan import Plan
 
 EVALUATION = "evaluation.json"
 PLAN = "plan.toml"
+SWEPT = ("watch", "filters", "kept")  # folders of a run that hold single files
 
 
 class RunFolder:

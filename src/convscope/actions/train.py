@@ -12,7 +12,7 @@ from convscope.actions.finish import finish, judge
 from convscope.actions.opening import RUNS, open_any
 from convscope.actions.provenance import begin_facts
 from convscope.actions.run import Run
-from convscope.actions.run_folder import PLAN
+from convscope.actions.run_folder import PLAN, SWEPT
 from convscope.actions.scan_report import write_audit
 from convscope.actions.steps import steps_for
 from convscope.errors import ModelError, PlanError, RunError
@@ -65,7 +65,7 @@ def train(
     start = start_facts(data, samples, name, notes)
     folder = _new_folder(out, start["name"].replace(" ", "-"))
     with FolderLock(folder):
-        sweep_temporary(folder)
+        sweep_temporary(folder, *SWEPT)
         parts = divide(samples, plan, name=name, progress=progress)
         plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task, is_own=own is not None)
         return train_parts(

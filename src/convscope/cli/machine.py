@@ -53,6 +53,6 @@ def models(*, json: bool = False) -> None:
     table("Networks", ("name", "family", "input px", "ImageNet weights"), rows, right=(2,))
     say()
     say("Train one: convscope train pictures/ --model NAME --weights imagenet|none|FILE")
-    say("For boxes and masks add the backbone you want: --model yolo+resnet50, --model unet+densenet121")
+    say("Boxes and masks on another backbone: --model yolo+resnet50, unet+densenet121")
     say("Absent weights: add --download (by Keras, checksummed), or give --weights FILE.")
     say("The files they are in: convscope models --json")

@@ -91,6 +91,14 @@ def read_data(data: Any, *, task: Task | None = None, reading: Reading | None = 
 
 
 def _from_path(path: Path, task: Task | None, how: Reading) -> Samples:
+    try:
+        return _from_readable(path, task, how)
+    except PermissionError as error:
+        closed = shown(str(error.filename or path))
+        raise DataNotFoundError(f"{closed}: no permission to read it; change its permissions or copy it") from error
+
+
+def _from_readable(path: Path, task: Task | None, how: Reading) -> Samples:
     where = shown(str(path))
     if path.is_dir():
         return _from_folder(path, task, how)

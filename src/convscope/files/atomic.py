@@ -126,17 +126,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def sweep_temporary(folder: Path) -> list[str]:
-    """Remove what killed writers left in `folder`; return the names removed.
+def sweep_temporary(folder: Path, *inside: str) -> list[str]:
+    """Remove what killed writers left in `folder` and in its folders named `inside`; return the names removed.
 
     A writer killed between the two renames of `atomic_folder` leaves only the older folder, under its aside name:
     that one is put back.
     """
     removed = []
-    for leftover in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
+    places = (folder, *(folder / name for name in inside))
+    for leftover in sorted(path for place in places for path in place.glob(f"{TEMPORARY_PREFIX}*")):
         aside = leftover.name.removeprefix(f"{TEMPORARY_PREFIX}old-").partition("-")[2]
-        if leftover.name.startswith(f"{TEMPORARY_PREFIX}old-") and not (folder / aside).exists():
-            os.replace(leftover, folder / aside)
+        if leftover.name.startswith(f"{TEMPORARY_PREFIX}old-") and not leftover.with_name(aside).exists():
+            os.replace(leftover, leftover.with_name(aside))
         elif leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
             removed.append(leftover.name)

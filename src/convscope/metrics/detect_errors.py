@@ -138,7 +138,8 @@ def _costs(
     """Gain in mAP at 0.5 when one kind alone is mended.
 
     A badly placed or wrongly named box becomes right if its object was not found otherwise (of all such boxes on one
-    object only the surest), else it is taken away; doubles, background and both are taken away; missed objects are taken out of the truth.
+    object only the surest), else it is taken away; doubles, background and both are taken away; missed objects are
+    taken out of the truth.
     """
     not_found, missed = lost
     labels = matches.label

@@ -39,10 +39,11 @@ def find_taps(
     Raises:
         ModelError: the backbone never gets to stride 8, so that no pyramid can stand on it.
     """
-    taps = {stride: of_stride[-1].name for stride, of_stride in _by_stride(_whole_layers(model), frame_hw).items()}
+    whole = _by_stride(_whole_layers(model), frame_hw, strides)
+    taps = {stride: of_stride[-1].name for stride, of_stride in whole.items()}
     if STRIDES[0] not in taps:  # each cell of NASNet reads the two before it: nothing is whole; take the widest
         before = [layer.name for layer in model.layers].index(POOLED) if _has_pool(model) else len(model.layers)
-        for stride, of_stride in _by_stride(model.layers[:before], frame_hw).items():
+        for stride, of_stride in _by_stride(model.layers[:before], frame_hw, strides).items():
             taps[stride] = max(reversed(of_stride), key=lambda layer: layer.output.shape[-1]).name
     if STRIDES[0] not in taps:
         raise ModelError(f"expected a backbone with maps at stride 8, {name} has none in a frame of {frame_hw}")
@@ -53,7 +54,7 @@ def _has_pool(model: Any) -> bool:
     return any(layer.name == POOLED for layer in model.layers)
 
 
-def _by_stride(layers: list[Any], frame_hw: tuple[int, int]) -> dict[int, list[Any]]:
+def _by_stride(layers: list[Any], frame_hw: tuple[int, int], strides: tuple[int, ...]) -> dict[int, list[Any]]:
     """The layers that give maps, by stride, in order."""
     found: dict[int, list[Any]] = {}
     for layer in layers:
@@ -61,7 +62,7 @@ def _by_stride(layers: list[Any], frame_hw: tuple[int, int]) -> dict[int, list[A
         if len(shape) != 4 or type(layer).__name__ in _NOT_TAPPED:
             continue
         stride = min(2 ** _octave(frame_hw, shape[1:3]), STRIDES[-1])
-        if stride in STRIDES:
+        if stride in strides:
             found.setdefault(stride, []).append(layer)
     return found
 
