@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_QUESTIONS = {"__init__", "__main__", "timing", "scope_results", "scope_ways"}
+NOT_QUESTIONS = {"__init__", "__main__", "timing", "scope_results", "scope_ways", "explain_peers"}
+HOURS = {"tune", "recipes"}  # run when they are named, not with all
 
 
 def main() -> None:
-    """Run the named scripts, or all."""
+    """Run the named scripts, or all that end within an hour."""
     known = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in NOT_QUESTIONS)
-    wanted = sys.argv[1:] or known
+    usual = [name for name in known if name not in HOURS]
+    wanted = sys.argv[1:] or usual
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SystemExit(f"unknown benchmark {unknown[0]!r}; known: {', '.join(known)}")
