@@ -16,7 +16,7 @@ from privacy.harness import search_outputs
 from privacy.planted import planted_dicom, planted_nifti
 
 pytest.importorskip("pydicom")
-pytestmark = pytest.mark.backend
+# not marked as touching a back end: what is written does not depend on it, and one run is enough
 
 
 @pytest.fixture(autouse=True)

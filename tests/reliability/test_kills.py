@@ -75,7 +75,14 @@ def _place(folder: Path) -> tuple[int, ...]:
     return max((tuple(int(part) for part in name if part.isdigit()) for name in names), default=())
 
 
-@pytest.mark.parametrize("orders", [any_instant, inside_a_save, before_a_call])
+@pytest.mark.parametrize(
+    "orders",
+    [
+        inside_a_save,
+        pytest.param(any_instant, marks=pytest.mark.slow),
+        pytest.param(before_a_call, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_killed_thrice_ends_like_one_left_alone(
     victims: Victims, whole: tuple[dict[str, Any], float], tmp_path: Path, orders: Orders
 ) -> None:

@@ -15,6 +15,7 @@ from convscope.data.places import mask_in_frame, place_of
 from convscope.errors import DataError, ModelError, PlanError
 from convscope.layers.augment import Augmenter
 from convscope.layers.mask_losses import mask_loss
+from convscope.layers.mask_metric import MaskIoU
 from convscope.models.network import Network
 from convscope.records.geometry import Preprocess
 from convscope.records.masks import VOID, MaskTruth
@@ -93,9 +94,8 @@ class MaskKind:
         k = len(self.job.train.classes)
         weights = mask_weights(self.job, k) if plan.class_weights == "balanced" else None
         optimizer = make_optimizer(plan, rate_of(plan, phase, steps, rate))
-        iou = keras.metrics.MeanIoU(k, ignore_class=VOID, sparse_y_true=True, sparse_y_pred=False, name="mean_iou")
         loss = mask_loss(plan.loss, k, class_weights=weights)
-        model.compile(optimizer=optimizer, loss=loss, metrics=[iou], auto_scale_loss=False)
+        model.compile(optimizer=optimizer, loss=loss, metrics=[MaskIoU(k)], auto_scale_loss=False)
         optimizer.build(model.trainable_variables)
 
     def encoder(self, phase: Phase) -> Encode:

@@ -9,6 +9,7 @@ import pytest
 from convscope.backend.tensors import to_numpy
 from convscope.errors import PlanError
 from convscope.layers.mask_losses import MaskLoss, mask_loss
+from convscope.layers.mask_metric import MaskIoU
 from convscope.records.masks import VOID
 
 pytestmark = pytest.mark.backend
@@ -116,3 +117,20 @@ def test_it_is_saved_and_read(case: tuple) -> None:
 def test_an_unknown_part_is_named() -> None:
     with pytest.raises(PlanError, match="did you mean dice"):
         mask_loss("dise", 2)
+
+
+def test_mean_iou_over_batches_with_void(case: tuple) -> None:
+    """Against sets of pixels, over two updates; the class that is nowhere counts in no mean."""
+    truth, said = case
+    metric = MaskIoU(K)
+    metric.update_state(truth[:2], said[:2])
+    metric.update_state(truth[2:], said[2:])
+    answer, valid = said.argmax(-1), truth != VOID
+    ratios = []
+    for c in range(K):
+        both, either = (truth == c) & (answer == c) & valid, ((truth == c) | (answer == c)) & valid
+        if either.any():
+            ratios.append(both.sum() / either.sum())
+    assert float(to_numpy(metric.result())) == pytest.approx(np.mean(ratios), rel=1e-6)
+    metric.reset_state()
+    assert float(to_numpy(metric.result())) == 0

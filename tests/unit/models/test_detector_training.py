@@ -34,7 +34,7 @@ def trained(kind: str, steps: int) -> tuple[Detector, list[dict[str, float]]]:
     return detector, [{key: float(value) for key, value in log.items()} for log in logs]
 
 
-@pytest.mark.parametrize("kind", ["yolo", "faster-rcnn"])
+@pytest.mark.parametrize("kind", ["faster-rcnn", pytest.param("yolo", marks=pytest.mark.slow)])
 def test_a_few_steps_lower_the_loss_and_every_part_is_logged(kind: str) -> None:
     """The logged values are means over the steps so far, so the last step's is lower still."""
     _, logs = trained(kind, 8)

@@ -126,7 +126,9 @@ def test_decoding_finds_what_was_put_in() -> None:
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("part", ["rpn_class", "rpn_box", "roi_class", "roi_box"])
+@pytest.mark.parametrize(
+    "part", ["rpn_box", *(pytest.param(p, marks=pytest.mark.slow) for p in ("rpn_class", "roi_class", "roi_box"))]
+)
 def test_the_gradient_of_each_loss_reaches_the_first_layer_that_learns(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
