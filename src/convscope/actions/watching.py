@@ -125,7 +125,7 @@ class _Filters(_Callback):
         sync_model(self.model)
         path = self._folder / "filters" / f"epoch-{_epochs_done(self._folder):04d}.npz"
         with atomic_file(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **{self._layer.name: to_numpy(self._layer.kernel)})  # type: ignore[arg-type]  # its stub takes names for options
+            np.savez_compressed(file, **{self._layer.name: to_numpy(self._layer.kernel.value)})  # type: ignore[arg-type]  # its stub takes names for options
 
 
 class _Watching(Watch):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from convscope.backend.selection import load_keras
-from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError, PlanError
 from convscope.records.progress import Progress, silent
 from convscope.scope.batches import model_input_shapes
@@ -120,7 +119,7 @@ def _says_logits(model: Any) -> bool:
 def _accuracy(model: Any, images: Any, labels: np.ndarray, units: int, logits: bool, size: int) -> float:
     right = 0
     for start in range(0, len(labels), size):
-        out = to_numpy(model.predict_on_batch(images[start : start + size]))
+        out = np.asarray(model.predict_on_batch(images[start : start + size]))
         says = (out[:, 0] > (0 if logits else 0.5)) if units == 1 else out.argmax(axis=1)
         right += int((says == labels[start : start + size]).sum())
     return right / len(labels)
