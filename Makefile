@@ -40,9 +40,10 @@ test-backends: $(VENV)/.backends
 	KERAS_BACKEND=tensorflow $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
 
 test-slow: $(VENV)/.backends
-	$(PYTEST) -m slow --shard $(SHARD) --durations 10
+	$(PYTEST) -m "slow and not hours" --shard $(SHARD) --durations 10
 
 test-all: test test-backends test-slow
+	$(PYTEST) -m hours
 
 check: $(VENV)/.cpu
 	$(BIN)/ruff check

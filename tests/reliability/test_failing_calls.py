@@ -118,6 +118,7 @@ def test_a_failing_call_is_one_line_and_the_run_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.timeout(2 * 3600)
 def test_every_call_in_turn(whole: tuple[object, int], tmp_path: Path) -> None:
     expected, calls = whole

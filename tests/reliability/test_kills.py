@@ -94,6 +94,7 @@ def test_a_run_killed_thrice_ends_like_one_left_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.timeout(3 * 3600)
 @pytest.mark.parametrize("orders", [any_instant, inside_a_save])
 def test_two_hundred_kills(
