@@ -2,7 +2,8 @@
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
-SHARD ?= 0/1
+MINUTES ?= 15
+BACKENDS ?= tensorflow jax torch
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 BIN := $(VENV)/bin
@@ -35,12 +36,13 @@ test: $(VENV)/.cpu $(PAGE)
 	$(PYTEST) -n $(WORKERS) --dist loadfile
 
 test-backends: $(VENV)/.backends
-	KERAS_BACKEND=jax $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
-	KERAS_BACKEND=torch $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
-	KERAS_BACKEND=tensorflow $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow"
+	@for b in $(BACKENDS); do echo "on $$b:"; \
+	KERAS_BACKEND=$$b $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow" || exit 1; done
 
+# FROM=HASH: only as many as begin in MINUTES, from the place in their order that this commit's hash names.
+# One process: some measure memory, and the back end uses all cores anyway.
 test-slow: $(VENV)/.backends
-	$(PYTEST) -m "slow and not hours" --shard $(SHARD) --durations 10
+	$(PYTEST) -m "slow and not hours" --durations 10 $(if $(FROM),--from-commit $(FROM) --minutes $(MINUTES))
 
 test-all: test test-backends test-slow
 	$(PYTEST) -m hours

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import zlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+pytest_plugins = ["turns"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,18 +46,13 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave slow tests out unless they are asked for with -m; keep only the chosen shard."""
-    part, parts = (int(x) for x in config.getoption("shard").split("/"))
-    slow_asked = "slow" in (config.getoption("markexpr") or "")
-
-    def wanted(item: pytest.Item) -> bool:
-        in_shard = zlib.crc32(item.nodeid.encode()) % parts == part
-        return in_shard and (slow_asked or item.get_closest_marker("slow") is None)
-
-    dropped = [i for i in items if not wanted(i)]
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = [i for i in items if wanted(i)]
+    """Leave slow tests, and so those of hours, out unless -m names them."""
+    asked = config.getoption("markexpr") or ""
+    if "slow" in asked or "hours" in asked:
+        return
+    if slow := [item for item in items if item.get_closest_marker("slow")]:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 _unexpected_skips: list[str] = []
@@ -73,19 +69,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run for unexpected skips; a shard that happens to hold no test is fine."""
+    """Fail the run for unexpected skips."""
     if _unexpected_skips and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("shard") != "0/1":
-        session.exitstatus = pytest.ExitCode.OK
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the skips that made the run fail."""
     for nodeid in sorted(set(_unexpected_skips)):
         terminalreporter.write_line(f"FAILED: skipped in CI without a line in tests/allowed_skips.txt: {nodeid}")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """--shard 2/6: only the tests whose id falls into the third of six parts."""
-    parser.addoption("--shard", default="0/1", help="K/N: run the K-th (from 0) of N parts of the chosen tests")
