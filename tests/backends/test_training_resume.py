@@ -130,6 +130,7 @@ def test_ctrl_c_stops_at_a_batch_with_a_checkpoint_and_goes_on_exactly(whole, tm
     with pytest.raises(TrainingStopped) as stopped:
         fit(network(), job(PLAN.with_changes({"checkpoint_minutes": 60})), folder=tmp_path, callbacks=[Ask(5)])
     assert stopped.value.exit_code == 130
+    assert str(stopped.value).endswith(f"with a checkpoint; go on with: convscope train --resume {tmp_path}")
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoints(tmp_path)[0].name == "epoch-0001-batch-00002"
     assert read_journal(tmp_path)[-1]["event"] == "stop"

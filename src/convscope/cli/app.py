@@ -77,6 +77,7 @@ def build_app() -> App:
         console=console,
         help_format="plaintext",
         default_parameter=Parameter(negative_iterable=()),  # no --empty-filters and the like
+        suppress_keyboard_interrupt=False,  # `run` says where a stopped training can go on
     )
     for place, (name, (target, words)) in enumerate(COMMANDS.items()):
         app.command(target, name=name, help=words, sort_key=place)

@@ -59,35 +59,60 @@ class _PlainProgress:
     """One line every few seconds, for logs."""
 
     def __init__(self) -> None:
-        self._began: dict[str, float] = {}
+        self._began: dict[str, tuple[float, int]] = {}
         self._last: dict[str, float] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        if done == total == 0:
+            self._write(what)
+            return
         now = time.monotonic()
-        began = self._began.setdefault(what, now)
+        began, before = self._began.setdefault(what, (now, max(done - 1, 0)))
         finished = total > 0 and done >= total
         if not finished and now - self._last.setdefault(what, now) < PLAIN_EVERY_S:
             return
         if finished and self._last.get(what) == float("inf"):
             return
         self._last[what] = float("inf") if finished else now
-        spent = now - began
-        left = "" if finished or not done else f", {duration(spent / done * (total - done))} left"
-        sys.stderr.write(f"{what}: {done} of {total}{left or f', took {duration(spent)}'}\n")
+        spent, of = now - began, f" of {total}" if total else ""
+        then = (
+            f"took {duration(spent)}"
+            if finished or done <= before or not total
+            else (f"{duration(spent / (done - before) * (total - done))} left")
+        )
+        self._write(f"{what}: {done}{of}, {then}")
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 
 class _BarProgress:
-    """One bar per step with counts and the time left."""
+    """A bar for each step that is under way, with counts and the time left; a step that is done becomes a line."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
+        self._done: set[str] = set()
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        if done == total == 0:
+            self._bars.console.print(Text(what))
+            return
+        if what in self._done:
+            return
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._bars.add_task(what, total=total or None)
+        self._bars.update(self._tasks[what], completed=done, total=total or None)
+        if total > 0 and done >= total:
+            self._end(what, f"{what}: {done} of {total}")
+
+    def _end(self, what: str, line: str) -> None:
+        number = self._tasks.pop(what)
+        spent = next(task.elapsed for task in self._bars.tasks if task.id == number)
+        self._bars.remove_task(number)
+        self._done.add(what)
+        self._bars.console.print(Text(f"{line}, took {duration(spent or 0.0)}", style="dim"))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ class Progress(Protocol):
     """
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Say that `done` of `total` units of `what` are done."""
+        """Say that `done` of `total` units of `what` are done; 0 of 0 is a remark, nothing to count."""
         ...
 
 

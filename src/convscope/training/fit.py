@@ -16,7 +16,7 @@ from convscope.records.progress import Progress, silent
 from convscope.records.run import History
 from convscope.training.batch_pictures import batch_words
 from convscope.training.callbacks import Journal
-from convscope.training.checkpoint import Checkpoint, Saved
+from convscope.training.checkpoint import Checkpoint, Saved, checkpoints
 from convscope.training.compiling import computing_in
 from convscope.training.feed import BatchSource, Feed
 from convscope.training.job import TrainingJob, compute_features
@@ -95,10 +95,14 @@ def fit(
         run = _Run(network, whole, kind, job, folder, state, file, stop, callbacks, progress)
         phases = plan_phases(network, plan, has_features=kind.has_features)
         first = state.phase
-        for number in range(first, len(phases)):
-            if number > first:
-                _carry_best(run, phases[number])
-            _run_phase(run, phases[number], saved if number == first else None)
+        try:
+            for number in range(first, len(phases)):
+                if number > first:
+                    _carry_best(run, phases[number])
+                _run_phase(run, phases[number], saved if number == first else None)
+        except TrainingStopped as stopped:
+            stopped.name_run(folder, bool(checkpoints(folder)))
+            raise
     return state.history()
 
 
@@ -120,6 +124,7 @@ class _Pass:
     checkpoint: Checkpoint
     once: RestoreOnce | None
     first_epoch: int
+    steps: int
 
 
 def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
@@ -171,7 +176,8 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     feed = Feed(train, encode, epoch=len(state.rows), start=state.batch)
     val_feed = None if val is None else Feed(val, run.kind.plain_encoder(), is_fixed=True)
     once = None if saved is None else restore(saved, model, feed)
-    return _Pass(phase, model, feed, val_feed, checkpoint, once, len(state.rows) - state.phase_epochs)
+    first_epoch = len(state.rows) - state.phase_epochs
+    return _Pass(phase, model, feed, val_feed, checkpoint, once, first_epoch, len(train))
 
 
 def _rate(run: _Run, phase: Phase, model: Any, feed: Feed) -> float:
@@ -212,7 +218,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         Count(state, journal),
         *run.callbacks,
         *([Averaged()] if plan.ema and not is_own else []),
-        Bar(run.progress, f"{phase.name}, epoch", phase.epochs),
+        Bar(run.progress, phase.name, phase.epochs, ready.steps),
         ready.checkpoint,
     ]
 
@@ -249,12 +255,23 @@ def _sources(run: _Run, phase: Phase) -> tuple[BatchSource, BatchSource | None]:
     if not job.plan.augment.is_off:
         run.file.write("note", text="the head is trained on features of unaugmented pictures, computed once")
     extractor = feature_extractor(run.network)
-    features = compute_features(extractor, train, shuffle=True, what="features of train", progress=run.progress)
+    tell = _until_stopped(run)
+    features = compute_features(extractor, train, shuffle=True, what="features of train", progress=tell)
     if val is None:
         return features, None
-    return features, compute_features(
-        extractor, val, shuffle=False, what="features of validation", progress=run.progress
-    )
+    return features, compute_features(extractor, val, shuffle=False, what="features of validation", progress=tell)
+
+
+def _until_stopped(run: _Run) -> Progress:
+    """Pass progress on, and end at the next step when a stop was asked for: here there is nothing to save."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        run.progress(what, done, total)
+        if (number := run.stop.signal_number) is not None:
+            run.file.write("stop", reason="asked to stop", exit_code=128 + number)
+            raise TrainingStopped(number, f"training stopped at {what}")
+
+    return tell
 
 
 __all__ = ["DivergedError", "TrainingJob", "TrainingStopped", "fit"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,8 +17,13 @@ class TrainingStopped(KeyboardInterrupt):
 
     def __init__(self, signal_number: int, words: str = "training stopped with a checkpoint") -> None:
         """Remember which signal it was."""
-        super().__init__(f"{words}; go on with --resume")
+        super().__init__(words)
         self.exit_code = 128 + signal_number
+
+    def name_run(self, folder: Path, has_checkpoint: bool) -> None:
+        """Add to the words what can be done now."""
+        then = f"go on with: convscope train --resume {folder}" if has_checkpoint else "nothing was learned yet"
+        self.args = (f"{self}; {then}",)
 
 
 class StopRequest:

@@ -6,7 +6,7 @@ from typing import Any
 
 from convscope.backend.selection import load_keras
 from convscope.records.progress import Progress
-from convscope.training.callbacks import Journal
+from convscope.training.callbacks import Journal, plain_logs
 from convscope.training.feed import Feed
 from convscope.training.state import RunState
 
@@ -48,17 +48,28 @@ class Count(_Callback):
 
 
 class Bar(_Callback):
-    """Pass every step on to a progress listener."""
+    """Pass every step on to a progress listener, counted over the whole phase, and each epoch's numbers in words."""
 
-    def __init__(self, progress: Progress, what: str, epochs: int) -> None:
-        """`what` is followed by the epoch's number."""
+    def __init__(self, progress: Progress, what: str, epochs: int, steps: int) -> None:
+        """`what` names the phase, which has so many epochs of so many steps."""
         super().__init__()
-        self._progress, self._what, self._epochs, self._epoch = progress, what, epochs, 0
+        self._progress, self._what, self._epochs, self._steps = progress, what, epochs, steps
+        self._before = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Name the epoch."""
-        self._epoch = epoch + 1
+        """Count what is done already; a resumed epoch has fewer steps left."""
+        self._before = (epoch + 1) * self._steps - ((self.params or {}).get("steps") or self._steps)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """One more step."""
-        self._progress(f"{self._what} {self._epoch}/{self._epochs}", batch + 1, (self.params or {}).get("steps") or 0)
+        self._progress(self._what, self._before + batch + 1, self._epochs * self._steps)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """The epoch's numbers, validation included."""
+        numbers = ", ".join(f"{name} {value:.3g}" for name, value in plain_logs(logs).items())
+        self._progress(f"{self._what}, epoch {epoch + 1}/{self._epochs}: {numbers}", 0, 0)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Training that ended early is done, too."""
+        if self.model.stop_training:
+            self._progress(self._what, self._before + self._steps, self._before + self._steps)

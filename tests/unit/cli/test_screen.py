@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,38 @@ def test_the_end_is_said_once_and_steps_are_timed_apart(clock: Clock, capsys: py
     assert capsys.readouterr().err.splitlines() == ["a: 2 of 2, took 30 s", "b: 1 of 4, 30 s left"]
 
 
+def test_a_step_that_goes_on_in_the_middle_counts_its_own_pace(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with screen.progress() as tell:
+        tell("train", 91, 100)
+        clock.now += 10
+        tell("train", 95, 100)
+        tell("train, epoch 2/2: loss 0.5", 0, 0)
+    assert capsys.readouterr().err.splitlines() == ["train: 95 of 100, 10 s left", "train, epoch 2/2: loss 0.5"]
+
+
+BARS = """
+from convscope.cli.screen import progress
+with progress() as tell:
+    for epoch in range(60):
+        tell(f"step {epoch}", 0, 2)
+        tell(f"step {epoch}", 2, 2)
+        tell(f"remark [{epoch}]", 0, 0)
+    tell("train", 1, 4)
+"""
+
+
+def test_bars_that_are_done_make_room_on_a_terminal() -> None:
+    """Sixty steps on 25 lines: each that is done is one plain line above, the one under way is in sight."""
+    out = escapes(BARS, FORCE_COLOR="1", TERM="xterm-256color", LINES="25", COLUMNS="80")[1].decode()
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out).replace("\r", "\n").splitlines()
+    lines = [line.strip() for line in plain if line.strip()]
+    for epoch in range(60):
+        assert lines.count(f"step {epoch}: 2 of 2, took 0 s") == 1 and lines.count(f"remark [{epoch}]") == 1
+    assert lines[-1].startswith("train ") and "1/4" in lines[-1] and "…" not in out
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
@@ -104,12 +137,12 @@ with progress() as tell:
 """
 
 
-def escapes(**environment: str) -> tuple[bytes, bytes]:
+def escapes(code: str = CODE, **environment: str) -> tuple[bytes, bytes]:
     """What a program of its own writes to pipes."""
     import os
 
     clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")}
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, env={**clean, **environment})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={**clean, **environment})
     return done.stdout, done.stderr
 
 

@@ -1,5 +1,7 @@
 """fit on small real pictures: what it trains, keeps, writes and refuses."""
 
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from convscope.models.network import build_network
 from convscope.models.simple_cnn import SimpleCnnOptions
 from convscope.records.geometry import Preprocess
 from convscope.training.callbacks import Journal, Watch
-from convscope.training.fit import DivergedError, TrainingJob, fit
+from convscope.training.fit import DivergedError, TrainingJob, TrainingStopped, fit
 from convscope.training.plan import Plan
 
 pytestmark = pytest.mark.backend
@@ -100,7 +102,10 @@ def test_the_journal_tells_the_history(tmp_path):
     history = fit(net, job(), folder=tmp_path, progress=lambda *a: steps.append(a))
     rows = [e for e in read_journal(tmp_path) if e["event"] == "epoch"]
     assert [{k: r[k] for k in row} for r, row in zip(rows, history.epochs, strict=True)] == list(history.epochs)
-    assert steps[-1] == ("train, epoch 2/2", 7, 7)
+    assert [s for s in steps if s[0] == "train"] == [("train", n, 14) for n in range(1, 15)]
+    last = rows[-1]
+    assert steps[-1][0].startswith(f"train, epoch 2/2: accuracy {last['accuracy']:.3g}, loss {last['loss']:.3g}")
+    assert f"val_loss {last['val_loss']:.3g}" in steps[-1][0] and steps[-1][1:] == (0, 0)
 
 
 def test_the_best_epoch_is_kept_and_patience_stops(tmp_path):
@@ -117,14 +122,31 @@ def test_the_best_epoch_is_kept_and_patience_stops(tmp_path):
     assert mean == pytest.approx(losses[best], rel=1e-3)
 
 
-def test_a_pretrained_network_learns_its_head_on_features_then_its_last_stage(tmp_path):
-    trained = small_network()
+def pretrained_network(tmp_path):
     path = tmp_path / "w.weights.h5"
-    trained.model.save_weights(path)
-    net = build_network(
+    small_network().model.save_weights(path)
+    return build_network(
         "simple-cnn", outputs=10, output_activation="softmax", input_hw=(8, 8), channels=1, weights=str(path),
         options=SimpleCnnOptions(filters=(8,), batch_norm=False),
     )  # fmt: skip
+
+
+def test_ctrl_c_while_features_are_computed_ends_there_and_says_that_nothing_is_kept(tmp_path):
+    steps = []
+
+    def press(*step):
+        steps.append(step)
+        if step == ("features of train", 2, 7):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingStopped, match="stopped at features of train; nothing was learned yet") as stopped:
+        fit(pretrained_network(tmp_path), job(), folder=tmp_path, progress=press)
+    assert stopped.value.exit_code == 130 and steps[-1][1] == 2
+    assert read_journal(tmp_path)[-1]["event"] == "stop"
+
+
+def test_a_pretrained_network_learns_its_head_on_features_then_its_last_stage(tmp_path):
+    net = pretrained_network(tmp_path)
     kernel = net.model.get_layer("block1_conv1").kernel
     seen = []
 
