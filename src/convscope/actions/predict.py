@@ -81,8 +81,8 @@ def decode(card: Card, outputs: np.ndarray, samples: Samples) -> Predictions:
     encoding: Encoding = "values" if card.task != "classify" else "one-hot"
     head = Head(card.task, card.classes, outputs.shape[1], card.output_kind, encoding)
     found = TASKS[card.task].predictions(outputs, head, tuple(samples.pictures.keys), samples.truth)
-    if card.task == "classify" and card.temperature != 1:
-        found = replace(found, scores=apply_temperature(found.scores, card.temperature))
+    if card.temperature != 1:
+        found = replace(found, scores=apply_temperature(found.scores, card.temperature, task=found.task))
     return replace(found, temperature=card.temperature, unsure_below=card.unsure_below)
 
 

@@ -64,13 +64,14 @@ class ScoreSteps:
 
 
 def _calibrated(opened: Opened, parts: Parts, progress: Progress) -> Opened:
-    """Fit the temperature and the threshold of unsure answers on the validation pictures."""
+    """Fit the temperature, and for classes the threshold of unsure answers, on the validation pictures."""
     card = known_card(opened)
-    if card.task != "classify" or not len(parts.val):
+    if card.task not in ("classify", "multilabel") or not len(parts.val):
         return opened
     found: Predictions = predict_samples(opened, parts.val, progress=progress)
     assert found.truth is not None  # validation pictures have labels
-    temperature = fit_temperature(found.scores, found.truth)
-    calibrated = apply_temperature(found.scores, temperature)
-    threshold = unsure_threshold(calibrated, found.truth)
-    return Opened(opened.model, replace(card, temperature=temperature, unsure_below=threshold), opened.where)
+    card = replace(card, temperature=fit_temperature(found.scores, found.truth, task=found.task))
+    if found.task == "classify":
+        calibrated = apply_temperature(found.scores, card.temperature)
+        card = replace(card, unsure_below=unsure_threshold(calibrated, found.truth))
+    return Opened(opened.model, card, opened.where)

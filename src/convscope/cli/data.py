@@ -64,7 +64,8 @@ def show_audit(audit: Audit) -> None:
             one, many = ("box", "boxes") if audit.task == "detect" and finding.kind in COUNTED_IN_BOXES else PICTURES
             unit = one if finding.count == 1 else many
             say(f"{SIGNS[finding.urgency]} {finding.title} · {finding.count} {unit}", bold=True)
-            prose(f"{finding.what} {_shown(finding.pictures)}".strip(), indent=2)
+            of = finding.count if unit in PICTURES else 0
+            prose(f"{finding.what} {_shown(finding.pictures, of)}".strip(), indent=2)
             prose(f"convscope {finding.does}", indent=2)
     else:
         say("\nNothing to fix, nothing to look at.")
@@ -74,8 +75,9 @@ def show_audit(audit: Audit) -> None:
         prose(detail)
 
 
-def _shown(pictures: tuple[tuple[str, ...], ...], most: int = 3) -> str:
-    """The first few names behind a finding."""
+def _shown(pictures: tuple[tuple[str, ...], ...], of: int = 0, most: int = 3) -> str:
+    """The first few names behind a finding of `of` pictures; single names are kept up to a number only."""
     groups = [" = ".join(group) for group in pictures[:most]]
-    more = f" and {len(pictures) - most} more" if len(pictures) > most else ""
+    all_of_them = max(of, len(pictures)) if all(len(group) == 1 for group in pictures) else len(pictures)
+    more = f" and {all_of_them - most} more" if all_of_them > most and len(pictures) > most else ""
     return f"({'; '.join(groups)}{more})" if groups else ""

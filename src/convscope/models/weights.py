@@ -38,14 +38,28 @@ def check_digest(path: Path, algorithm: str, expected: str) -> None:
 
 
 def existing_file(path: Path, network: str) -> Path:
-    """Return `path` if it is a file.
+    """Return `path` if it is a file, and, under the name of a published one, that very file.
 
     Raises:
-        WeightsNotFoundError: naming it and the network that was to have it.
+        WeightsNotFoundError: naming it and the network that was to have it; or the file is damaged.
     """
     if not path.is_file():
         raise WeightsNotFoundError(f"{path}: expected a file of weights for {network}, found none; check the path")
+    if path.name == LITE0_FILE.rpartition("/")[2]:
+        check_digest(path, "sha256", LITE0_SHA256)
+    elif network in BACKBONES and path.name == BACKBONES[network].weights.name:
+        check_published(path, BACKBONES[network].weights)
     return path
+
+
+def check_published(path: Path, source: KerasWeights) -> None:
+    """Compare a file with the digest that Keras publishes with it, where there is one.
+
+    Raises:
+        WeightsNotFoundError: the file is damaged or another one.
+    """
+    if source.digest:
+        check_digest(path, "md5" if len(source.digest) == 32 else "sha256", source.digest)
 
 
 def lite0_weights() -> Path:
@@ -93,8 +107,7 @@ def keras_weights(network: str, source: KerasWeights, *, download: bool) -> Path
                 "use --download to fetch it, --weights FILE for a copy of it, or --weights none"
             )
         _fetch(source, path)
-    if source.digest:
-        check_digest(path, "md5" if len(source.digest) == 32 else "sha256", source.digest)
+    check_published(path, source)
     return path
 
 

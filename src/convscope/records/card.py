@@ -23,7 +23,7 @@ class Card:
         output_kind: what the outputs are: "probabilities", "logits" or "values" per picture, "boxes" (a detector's
             raw maps) or "masks" (probabilities per pixel).
         network: catalogue name ("efficientnet-lite0") or "user's own model".
-        temperature: divides the logits before the softmax (Guo et al. 2017); 1 for none.
+        temperature: divides the logits before the softmax, or each label's (Guo et al. 2017); 1 for none.
         unsure_below: a top probability below this is reported as unsure.
         feature_layer: path of the last layer with spatial extent, for Grad-CAM; "" when there is none.
         scores: headline numbers as written by Scores.as_dict()["values"].

@@ -40,6 +40,21 @@ def test_a_cached_file_counts_only_with_its_digest(cache: Path) -> None:
     assert weights.weights_here("vgg16")
 
 
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [("vgg16", BACKBONES["vgg16"].weights.name), ("efficientnet-lite0", weights.LITE0_FILE.rpartition("/")[2])],
+)
+def test_a_file_under_a_published_name_must_be_that_file(tmp_path: Path, network: str, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(WeightsNotFoundError, match=f"{name}: expected a file of weights for {network}, found none"):
+        weights.existing_file(path, network)
+    path.write_bytes(b"torn")
+    with pytest.raises(WeightsNotFoundError, match="damaged or another one"):
+        weights.existing_file(path, network)
+    other = path.rename(tmp_path / "mine.weights.h5")
+    assert weights.existing_file(other, network) == other
+
+
 def test_the_lite0_package_is_named_when_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise PackageNotFoundError(name)
