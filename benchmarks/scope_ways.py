@@ -1,7 +1,8 @@
-"""The ways of getting feature maps that `scope_maps` compares: each takes a stream of batches and hands arrays over.
+"""The ways of getting feature maps that `scope_maps` compares: each takes pictures and hands arrays over by batch.
 
-Those that need another back end or another environment answer from a child process of their own:
-python -m benchmarks.scope_ways WAY BATCH PICTURES reads a line and writes seconds, until its input ends.
+Each answers from a process of its own, with its back end and memory of its own:
+python -m benchmarks.scope_ways WAY BATCH PICTURES reads a line, writes pictures and processor seconds, until its input
+ends.
 """
 
 from __future__ import annotations
@@ -11,31 +12,53 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-Batches = Iterator[np.ndarray]
-Way = Callable[[Batches], None]
+Way = Callable[[np.ndarray], None]
 HERE = Path(__file__).parent.parent
 
 
-def batches(pictures: int, batch: int) -> Batches:
-    data = np.random.default_rng(0).uniform(0, 255, (batch, 224, 224, 3)).astype("float32")
-    return (data for _ in range(pictures // batch))
+@dataclass(frozen=True)
+class Rate:
+    """Pictures per second of one round, and processor seconds per picture."""
+
+    pictures_s: float
+    cpu_s: float
 
 
-def rate(run: Way, pictures: int, batch: int) -> float:
-    """Pictures per second; the pictures themselves are made before the clock starts."""
-    data = iter(list(batches(pictures, batch)))
-    began = time.perf_counter()
+def rate(run: Way, pictures: int) -> Rate:
+    """One round; the pictures themselves are made before the clocks start."""
+    data = np.random.default_rng(0).uniform(0, 255, (pictures, 224, 224, 3)).astype("float32")
+    began, worked = time.perf_counter(), time.process_time()
     run(data)
-    return pictures / (time.perf_counter() - began)
+    return Rate(pictures / (time.perf_counter() - began), (time.process_time() - worked) / pictures)
+
+
+def in_batches(data: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    return (data[i : i + batch] for i in range(0, len(data), batch))
 
 
 def convolutions(model: Any, keras: Any) -> list[str]:
     return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+
+
+def forward(model: Any, names: list[str], batch: int) -> Way:
+    """No way to get maps: the network alone, which none of the others can outrun."""
+    import keras
+
+    from convscope.backend.tensors import compiled, to_numpy
+
+    call = compiled(lambda x: model(x, training=False))
+
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
+            to_numpy(call(keras.ops.convert_to_tensor(images)))
+
+    return run
 
 
 def tap(model: Any, names: list[str], batch: int) -> Way:
@@ -44,10 +67,10 @@ def tap(model: Any, names: list[str], batch: int) -> Way:
     probe = Probe(model, batch_size=batch)
     places = tuple(probe.place(name) for name in names)
 
-    def run(data: Batches) -> None:
-        for images in data:
-            for seen in probe.stream(images, places):
-                assert len(seen.values) == len(names)
+    def run(data: np.ndarray) -> None:
+        for seen in probe.stream(data, places):
+            assert len(seen.values) == len(names)
+            del seen
 
     return run
 
@@ -60,8 +83,8 @@ def one_compiled_model(model: Any, names: list[str], batch: int) -> Way:
     whole = keras.Model(model.inputs[0], [*(model.get_layer(n).output for n in names), model.output])
     call = compiled(lambda x: whole(x, training=False))
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             assert len([to_numpy(t) for t in call(keras.ops.convert_to_tensor(images))]) == len(names) + 1
 
     return run
@@ -72,8 +95,8 @@ def copy_of_each_output(model: Any, names: list[str], batch: int) -> Way:
 
     whole = keras.Model(model.inputs[0], [model.get_layer(n).output for n in names])
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             assert len([np.array(t) for t in whole(images, training=False)]) == len(names)
 
     return run
@@ -84,8 +107,8 @@ def predict(model: Any, names: list[str], batch: int) -> Way:
 
     whole = keras.Model(model.inputs[0], [model.get_layer(n).output for n in names])
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             assert len(whole.predict(images, batch_size=batch, verbose=0)) == len(names)
 
     return run
@@ -96,8 +119,8 @@ def a_model_per_layer(model: Any, names: list[str], batch: int) -> Way:
 
     each = [keras.Model(model.inputs[0], model.get_layer(n).output) for n in names]
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             assert len([np.array(m(images, training=False)) for m in each]) == len(names)
 
     return run
@@ -112,8 +135,8 @@ def torch_hooks(model: Any, names: list[str], batch: int) -> Way:
             lambda layer, given, out, name=name: kept.__setitem__(name, out.detach().cpu().clone().numpy())
         )
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             with torch.no_grad():
                 model(torch.from_numpy(images), training=False)
             assert len(kept) == len(names)
@@ -125,8 +148,8 @@ def torch_hooks(model: Any, names: list[str], batch: int) -> Way:
 def keract(model: Any, names: list[str], batch: int) -> Way:
     import keract as package
 
-    def run(data: Batches) -> None:
-        for images in data:
+    def run(data: np.ndarray) -> None:
+        for images in in_batches(data, batch):
             assert len(package.get_activations(model, images, layer_names=names)) == len(names)
 
     return run
@@ -134,6 +157,10 @@ def keract(model: Any, names: list[str], batch: int) -> Way:
 
 # way -> what its process needs in its environment
 ELSEWHERE = {
+    **{
+        way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (forward, tap, one_compiled_model, copy_of_each_output)
+    },
+    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (predict, a_model_per_layer)},
     torch_hooks.__name__: {"KERAS_BACKEND": "torch"},
     keract.__name__: {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"},
 }
@@ -159,14 +186,22 @@ class Elsewhere:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
 
-    def __call__(self) -> float:
-        """Pictures per second of one round."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+    def wait_until_ready(self) -> None:
+        """Return when it has compiled."""
+        self._answer("ready")
+
+    def __call__(self) -> Rate:
+        """One round."""
+        assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
+        return Rate(*map(float, self._answer("rate")))
+
+    def _answer(self, word: str) -> list[str]:
+        assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("rate "):
-                return float(line.split()[1])
+            if line.split()[:1] == [word]:
+                return line.split()[1:]
         errors = self._process.stderr.read() if self._process.stderr else ""
         raise RuntimeError((errors.strip().splitlines() or ["ended without a word"])[-1])
 
@@ -184,9 +219,12 @@ def answer(name: str, batch: int, pictures: int) -> None:
         import keras
     model = keras.applications.ResNet50(weights=None)
     run = globals()[name](model, convolutions(model, keras), batch)
-    rate(run, batch, batch)  # compile
+    rate(run, 2 * batch)  # compile, fill the allocator
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for _ in sys.stdin:
-        sys.stdout.write(f"rate {rate(run, pictures, batch)}\n")
+        found = rate(run, pictures)
+        sys.stdout.write(f"rate {found.pictures_s} {found.cpu_s}\n")
         sys.stdout.flush()
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from convscope.actions.dataset import Parts
+from convscope.actions.learned import learned_verdicts
 from convscope.actions.network import Prepared
 from convscope.actions.opening import BUNDLE, KERAS_FILE
 from convscope.actions.provenance import run_provenance
@@ -74,5 +75,5 @@ def judge(run: RunFolder, parts: Parts, plan: Plan, *, diverged: bool = False) -
         diverged=diverged,
     )
     journal = JournalFile(run.path)
-    for verdict in found:
+    for verdict in [*found, *learned_verdicts(run.events)]:
         journal.write("verdict", round=number, **vars(verdict))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from convscope.actions.epochs import filter_film_sections
+from convscope.actions.learned import learned_sections
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
 from convscope.actions.steps import steps_for
@@ -40,6 +41,7 @@ def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
     which = "that training never saw" if start["split"]["test"] else ""
     sections = [
         training_section(run.history, run.verdicts, n_val=n_val, chance=scores.majority, provenance=provenance),
+        *learned_sections(run.events),
         *film(run.path),
         *filter_film_sections(run.path),
         *steps_for(card.task).sections(run, which=which, progress=progress),

@@ -87,6 +87,7 @@ def train_parts(
     progress: Progress = silent,
 ) -> Run:
     """Train on data that is already divided; the caller holds the folder's lock."""
+    from convscope.actions.learned import watch_layers
     from convscope.actions.tracked import tracked
     from convscope.actions.watching import watch, watch_filters
     from convscope.bundle.saving import architecture_of
@@ -113,7 +114,11 @@ def train_parts(
             journal.write("note", text=note)
     try:
         shown = parts.val if len(parts.val) else parts.train
-        watched = [*watch(run.path, shown, prepared, plan), *watch_filters(run.path, prepared, plan)]
+        watched = [
+            *watch(run.path, shown, prepared, plan),
+            *watch_filters(run.path, prepared, plan),
+            *watch_layers(run.path, job, prepared),
+        ]
         with tracked(run.path, shown, prepared, plan, resume=resume) as trackers:
             called = (*watched, *trackers, *callbacks)
             fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)

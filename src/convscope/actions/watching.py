@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.film import film_of
+from convscope.actions.learned import WORTH_EPOCHS, epochs_done
 from convscope.actions.network import Prepared, as_model_input
 from convscope.backend.randomness import sync_model
 from convscope.backend.selection import load_keras
@@ -20,7 +21,7 @@ from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.method import method as registered
 from convscope.explaining.watching import PREFIX, heat_look
 from convscope.files.atomic import atomic_file, write_json
-from convscope.files.journal import JOURNAL, JournalFile, plain, read_journal
+from convscope.files.journal import JournalFile, plain
 from convscope.records.report import Section
 from convscope.records.samples import Samples
 from convscope.training.callbacks import Look, Watch
@@ -31,7 +32,6 @@ keras = load_keras()
 _Callback: Any = keras.callbacks.Callback
 
 FACTS = "pictures.json"
-WORTH_EPOCHS = 4
 
 
 def watch_filters(folder: Path, prepared: Prepared, plan: Plan) -> list[Any]:
@@ -98,14 +98,6 @@ def _of_every_class(truth: np.ndarray, most: int) -> np.ndarray:
     return np.array(sorted(chosen), np.int64)
 
 
-def _epochs_done(folder: Path) -> int:
-    """How many epochs the journal tells of, over all phases and resumes."""
-    if not (folder / JOURNAL).is_file():
-        return 0
-    rows = [event["epoch"] for event in read_journal(folder) if event["event"] == "epoch"]
-    return int(rows[-1]) if rows else 0
-
-
 class _Filters(_Callback):
     """Keep one layer's kernels from initialisation (epoch 0) to the last epoch, over all phases of a run."""
 
@@ -123,7 +115,7 @@ class _Filters(_Callback):
 
     def _keep(self) -> None:
         sync_model(self.model)
-        path = self._folder / "filters" / f"epoch-{_epochs_done(self._folder):04d}.npz"
+        path = self._folder / "filters" / f"epoch-{epochs_done(self._folder):04d}.npz"
         with atomic_file(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **{self._layer.name: to_numpy(self._layer.kernel.value)})  # type: ignore[arg-type]  # its stub takes names for options
 
@@ -132,7 +124,7 @@ class _Watching(Watch):
     """Watch over all phases of a run; what can't be explained ends the watching, not the training."""
 
     def __init__(self, folder: Path, images: np.ndarray, look: Look, *, every: int, whole: Any) -> None:
-        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=lambda: _epochs_done(folder))
+        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=lambda: epochs_done(folder))
         self._run, self._is_over = folder, False
 
     def _see(self) -> dict[str, np.ndarray]:

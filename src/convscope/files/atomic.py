@@ -33,7 +33,8 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
     return StorageError(f"can't write {path}: {reason}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let what was renamed into a folder outlive a power cut."""
     if os.name != "posix":  # other systems can't open a folder for fsync
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -61,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except StorageError:
         raise
     except OSError as error:
@@ -85,11 +86,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in sorted(p for p in temporary.rglob("*") if p.is_file()):
             with open(file, "rb+") as handle:
                 os.fsync(handle.fileno())
-        _sync_folder(temporary)
+        sync_folder(temporary)
         if path.exists():
             os.replace(path, old)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except StorageError:
         raise
     except OSError as error:

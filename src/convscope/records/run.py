@@ -11,7 +11,8 @@ class Verdict:
     """A sentence about a run with the numbers it rests on.
 
     `kind` is stable: "healthy", "under-fitting", "over-fitting", "learning-rate-too-high", "leak-suspected",
-    "diverged", "not-yet-done", "few-pictures". `title` is the bold sentence, `detail` the numbers in words.
+    "diverged", "not-yet-done", "few-pictures", "vanishing-gradients", "exploding-gradients". `title` is the bold
+    sentence, `detail` the numbers in words.
     """
 
     kind: str

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.errors import ModelError
+from convscope.errors import ModelError, PlanError
 from convscope.records.embedding import Embedding
 from convscope.records.progress import Progress, silent
 from convscope.records.provenance import Provenance
 from convscope.scope.feed import Feed
-from convscope.scope.learning import embedding
 from convscope.scope.maps import channels_last
 from convscope.scope.tap import Probe
+from convscope.scope.tsne import lay_out
 
 MOST_TSNE = 3000  # exact t-SNE needs time and memory of n squared
 
@@ -67,6 +67,31 @@ def embed(
         kept=_kept(values, points) if method == "pca" else None,
         provenance=provenance or Provenance(),
     )
+
+
+def embedding(values: np.ndarray, *, method: str = "pca", seed: int = 0, perplexity: float = 20.0) -> np.ndarray:
+    """Lay a layer's values (n, ...) out in the plane: (n, 2) float64.
+
+    Args:
+        values: activations, one row per picture.
+        method: "pca" (the two largest principal components) or "tsne" (van der Maaten and Hinton 2008, exact, for up
+            to a few thousand pictures).
+        seed: of t-SNE's start.
+        perplexity: of t-SNE, about how many neighbours count.
+
+    Raises:
+        PlanError: another method, or too few pictures.
+    """
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    if len(flat) < 3:
+        raise PlanError(f"expected at least 3 pictures to lay out, got {len(flat)}")
+    if method not in ("pca", "tsne"):
+        raise PlanError(f"expected method 'pca' or 'tsne', got {method!r}")
+    centred = flat - flat.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    if method == "pca":
+        return left[:, :2] * sizes[:2] if len(sizes) > 1 else np.column_stack([left[:, 0] * sizes[0], 0 * left[:, 0]])
+    return lay_out(left[:, :50] * sizes[:50], perplexity=min(perplexity, (len(flat) - 1) / 3), seed=seed)
 
 
 def _kept(values: np.ndarray, points: np.ndarray) -> float:

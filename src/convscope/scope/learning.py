@@ -1,9 +1,8 @@
-"""Is a network learning well: gradients, saturation and update sizes per layer, the start, and a picture of a layer."""
+"""Is a network learning well: gradients, saturation and update sizes per layer, on one fixed batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,178 +11,113 @@ from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.draw.numbers import three
 from convscope.errors import ModelError, PlanError
+from convscope.records.learning import LayerState, Trouble, troubles
 from convscope.scope.paths import operations_by_path
 from convscope.scope.tap import Probe
 from convscope.scope.units import activation_name, flat_places
 
-VANISHING, EXPLODING = 1e-3, 1e3  # gradient norm of a layer / that of the last one
-TOO_SMALL, TOO_LARGE = 1e-5, 1e-1  # |update| / |weight| of one step
-
-
-@dataclass(frozen=True)
-class LayerState:
-    """One layer at one moment of training.
-
-    Attributes:
-        layer: path.
-        gradient_norm: L2 norm of the loss' gradient at the layer's output, mean over pictures; None where not asked.
-        saturated: share of units with |f'| < 0.01 (sigmoid, tanh) or f' = 0 (ReLU); None for another activation.
-        update_ratio: L2 norm of the last change of the weights / L2 norm of the weights; None without earlier weights.
-    """
-
-    layer: str
-    gradient_norm: float | None
-    saturated: float | None
-    update_ratio: float | None
+Loss = Callable[[Any, Any], Any]  # (truth, outputs) -> one value per picture (n, ...), or one for the batch
 
 
 def weights_by_layer(model: Any) -> dict[str, list[np.ndarray]]:
-    """Copies of each layer's own trainable weights by path: what `layer_states` compares the next step with."""
+    """Copies of each layer's own trainable weights by path: what the next step is compared with."""
     found = {}
     for path, operation in operations_by_path(model).items():
-        own = [v for v in getattr(operation, "_trainable_variables", ()) or ()]
-        if own and operation.trainable:
+        own = _trained(operation)
+        if own:
             found[path] = [to_numpy(v.value).copy() for v in own]
     return found
+
+
+class LayerWatch:
+    """Looks at every layer on one fixed batch, as often as wanted; compiled once, weights are read anew.
+
+    Args:
+        model: the model; weights that are frozen now count as not trained.
+        images: (n, ...) a small batch as the model takes it.
+        truth: what the loss takes for it, an array or a nested structure of arrays.
+        loss: a Keras loss, its name, or a function (truth, outputs) -> one value per picture, or one for the batch;
+            None for the model's compiled one.
+        precision: as for Probe.
+
+    Raises:
+        ModelError: no loss.
+    """
+
+    def __init__(self, model: Any, images: Any, truth: Any, *, loss: Any = None, precision: Any = "float32") -> None:
+        """Nothing is run yet."""
+        keras = load_keras()
+        found = loss if loss is not None else getattr(model, "loss", None)
+        if found is None or isinstance(found, (dict, list)):
+            raise ModelError("expected one loss to differentiate; compile the model with one or pass loss=")
+        call = _as_function(found)
+        self._images, self._n = images, len(keras.tree.flatten(images)[0])
+        self._probe = Probe(model, precision=precision, batch_size=self._n)
+        known = keras.tree.map_structure(_narrow, truth)
+
+        def score(outputs: Any) -> Any:
+            given = keras.tree.map_structure(keras.ops.convert_to_tensor, known)
+            return _per_picture(call(given, outputs), self._n)
+
+        self._score = score  # always the same object, so that it is compiled once
+
+    def look(self, before: Mapping[str, list[np.ndarray]] | None = None) -> tuple[LayerState, ...]:
+        """Gradient norm, saturation and update ratio of every layer with trained weights or a known activation.
+
+        Args:
+            before: `weights_by_layer` before the last step.
+
+        Raises:
+            TapUnreachableError: a trained layer that the loss does not depend on.
+        """
+        probe = self._probe
+        calls = [c for c in probe.calls(self._images) if c.number == 0 and len(c.output_shapes) == 1]
+        trained = {c.name for c in calls if _trained(c.layer)}
+        calls = [c for c in calls if c.name in trained or activation_name(c.layer)]
+        if not trained:
+            return ()
+        # a loss of probabilities has the gradient 1 / p there, which says nothing of the layer: before the activation
+        heads = {h.call for h in probe.heads(self._images) if h.activation and not h.is_softmax_layer}
+        places = {c.name: probe.place(c.name, "before activation" if c.name in heads else "output") for c in calls}
+        seen = probe.see(self._images, tuple(places.values()), self._score, differentiate=True)
+        after = weights_by_layer(probe.model)
+        states = []
+        for call in calls:
+            place = places[call.name]
+            norm = _mean_norm(seen.gradients[place]) if call.name in trained else None
+            kind = "" if call.name in heads else activation_name(call.layer)
+            flat = float(flat_places(seen.values[place], kind).mean()) if kind else None
+            states.append(LayerState(call.name, norm, flat, _update(before, after, call.path), call.kind))
+        return tuple(states)
 
 
 def layer_states(
     probe: Probe,
     images: Any,
-    truth: np.ndarray,
+    truth: Any,
     *,
     loss: Any = None,
     before: Mapping[str, list[np.ndarray]] | None = None,
 ) -> tuple[LayerState, ...]:
-    """Gradient norm, saturation and update ratio of every layer with weights that the outputs depend on.
-
-    Args:
-        probe: the model as it is now.
-        images: a fixed small batch (n, ...).
-        truth: (n, ...) what the loss is computed against.
-        loss: a Keras loss or its name; None for the model's compiled one.
-        before: `weights_by_layer` before the last step or epoch.
-
-    Raises:
-        ModelError: no loss.
-    """
-    keras = load_keras()
-    found = loss if loss is not None else getattr(probe.model, "loss", None)
-    if found is None or isinstance(found, (dict, list)):
-        raise ModelError("expected one loss to differentiate; compile the model with one or pass loss=")
-    function = keras.losses.get(found)
-    call = function.call if isinstance(function, keras.losses.Loss) else function
-
-    known = truth.astype(np.float32) if truth.dtype == np.float64 else truth
-
-    def score(outputs: Any) -> Any:
-        return _per_picture(call(keras.ops.convert_to_tensor(known), outputs))
-
-    names = _with_weights(probe, images)
-    whole = Probe(probe.model, precision=probe.precision, batch_size=len(keras.tree.flatten(images)[0]))
-    seen = whole.gradients(images, score, names)
-    after = weights_by_layer(probe.model)
-    states = []
-    for name in names:
-        place = whole.place(name)
-        gradient = seen.gradients[place].reshape(len(truth), -1).astype(np.float64)
-        kind = activation_name(whole.call(name).layer)
-        flat = float(flat_places(seen.values[place], kind).mean()) if kind else None
-        norm = float(np.linalg.norm(gradient, axis=1).mean())
-        states.append(LayerState(name, norm, flat, _update(before, after, whole.call(name).path)))
-    return tuple(states)
+    """`LayerWatch` for a single look."""
+    return LayerWatch(probe.model, images, truth, loss=loss, precision=probe.precision).look(before)
 
 
 def remarks(states: Sequence[LayerState]) -> tuple[str, ...]:
     """What is wrong, each sentence with its layer and number; empty when nothing is."""
-    norms = [s.gradient_norm for s in states if s.gradient_norm]
-    last = norms[-1] if norms and np.isfinite(norms[-1]) else 0.0
-    said = []
-    for state in states:
-        norm = state.gradient_norm
-        if norm is not None and not np.isfinite(norm):
-            said.append(f"exploding: the gradient at {state.layer} is not finite")
-        elif norm is not None and last and norm <= VANISHING * last:
-            said.append(f"vanishing: the gradient at {state.layer} is {three(norm)}, at the last layer {three(last)}")
-        elif norm is not None and last and norm >= EXPLODING * last:
-            said.append(f"exploding: the gradient at {state.layer} is {three(norm)}, at the last layer {three(last)}")
-        if state.saturated is not None and state.saturated > 0.9:
-            said.append(
-                f"saturated: {100 * state.saturated:.0f} % of the units of {state.layer} no longer pass gradient"
-            )
-        ratio = state.update_ratio
-        if ratio is not None and not TOO_SMALL <= ratio <= TOO_LARGE:
-            which = "hardly moves" if ratio < TOO_SMALL else "moves too fast"
-            said.append(f"{state.layer} {which}: one step changes its weights by {three(ratio)} of their size")
-    return tuple(said)
+    return tuple(_remark(trouble) for trouble in troubles(states))
 
 
-@dataclass(frozen=True)
-class StartCheck:
-    """A kernel before training: its variance beside what He and Glorot initialisation ask for.
-
-    `expected` is the one that suits the layer's activation (`rule` "he" for ReLU and its kin, else "glorot");
-    `is_fine` when the ratio of the two lies in 0.5..2.
-    """
-
-    layer: str
-    variance: float
-    expected: float
-    rule: str
-    is_fine: bool
-
-
-def check_start(model: Any) -> tuple[StartCheck, ...]:
-    """Compare each kernel's variance with 2 / fan_in (He et al. 2015) or 2 / (fan_in + fan_out) (Glorot 2010)."""
-    checks = []
-    for path, layer in operations_by_path(model).items():
-        variable: Any = getattr(layer, "kernel", None)
-        shape = tuple(getattr(variable, "shape", ()))
-        if len(shape) < 2 or not hasattr(layer, "activation"):
-            continue
-        area = int(np.prod(shape[:-2]))
-        fan_in, fan_out = area * shape[-2], area * shape[-1]
-        is_he = getattr(layer.activation, "__name__", "") in (
-            "relu",
-            "leaky_relu",
-            "elu",
-            "gelu",
-            "silu",
-            "selu",
-            "relu6",
-        )
-        expected = 2 / fan_in if is_he else 2 / (fan_in + fan_out)
-        variance = float(to_numpy(variable.value).astype(np.float64).var())
-        fine = 0.5 <= variance / expected <= 2
-        checks.append(StartCheck(path, variance, expected, "he" if is_he else "glorot", fine))
-    return tuple(checks)
-
-
-def embedding(values: np.ndarray, *, method: str = "pca", seed: int = 0, perplexity: float = 20.0) -> np.ndarray:
-    """Lay a layer's values (n, ...) out in the plane: (n, 2) float64.
-
-    Args:
-        values: activations, one row per picture.
-        method: "pca" (the two largest principal components) or "tsne" (van der Maaten and Hinton 2008, exact, for up
-            to a few thousand pictures).
-        seed: of t-SNE's start.
-        perplexity: of t-SNE, about how many neighbours count.
-
-    Raises:
-        PlanError: another method, or too few pictures.
-    """
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    if len(flat) < 3:
-        raise PlanError(f"expected at least 3 pictures to lay out, got {len(flat)}")
-    if method not in ("pca", "tsne"):
-        raise PlanError(f"expected method 'pca' or 'tsne', got {method!r}")
-    centred = flat - flat.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    if method == "pca":
-        return left[:, :2] * sizes[:2] if len(sizes) > 1 else np.column_stack([left[:, 0] * sizes[0], 0 * left[:, 0]])
-    from convscope.scope.tsne import lay_out
-
-    return lay_out(left[:, :50] * sizes[:50], perplexity=min(perplexity, (len(flat) - 1) / 3), seed=seed)
+def _remark(trouble: Trouble) -> str:
+    layer, value = trouble.layer, trouble.value
+    if trouble.kind in ("vanishing", "exploding"):
+        if not np.isfinite(value):
+            return f"exploding: the gradient at {layer} is not finite"
+        return f"{trouble.kind}: the gradient at {layer} is {three(value)}, at the last layer {three(trouble.against)}"
+    if trouble.kind == "saturated":
+        return f"saturated: {100 * value:.0f} % of the units of {layer} no longer pass gradient"
+    how = "hardly moves" if trouble.kind == "still" else "moves too fast"
+    return f"{layer} {how}: one step changes its weights by {three(value)} of their size"
 
 
 def filter_strip(snapshots: Sequence[Mapping[str, list[np.ndarray]]], layer: str, channel: int) -> np.ndarray:
@@ -199,16 +133,35 @@ def filter_strip(snapshots: Sequence[Mapping[str, list[np.ndarray]]], layer: str
     return np.stack([moment[layer][0][..., channel] for moment in snapshots]).astype(np.float32)
 
 
-def _per_picture(values: Any) -> Any:
+def _trained(operation: Any) -> list[Any]:
+    own = list(getattr(operation, "_trainable_variables", ()) or ())
+    return [v for v in own if v.trainable] if own and operation.trainable else []
+
+
+def _as_function(loss: Any) -> Loss:
+    keras = load_keras()
+    if callable(loss) and not isinstance(loss, keras.losses.Loss):
+        return loss
+    function = keras.losses.get(loss)
+    return function.call if isinstance(function, keras.losses.Loss) else function
+
+
+def _narrow(truth: Any) -> np.ndarray:
+    array = np.asarray(truth)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _per_picture(values: Any, n: int) -> Any:
     ops = load_keras().ops
+    if not values.shape:
+        return ops.broadcast_to(values, (n,))  # the mean of n losses: its gradient at one picture is 1 / n of its own
     axes = tuple(range(1, len(values.shape)))
     return ops.mean(values, axis=axes) if axes else values
 
 
-def _with_weights(probe: Probe, images: Any) -> list[str]:
-    calls = probe.calls(images)
-    own = [c for c in calls if getattr(c.layer, "_trainable_variables", None) and len(c.output_shapes) == 1]
-    return [c.name for c in own if c.number == 0]
+def _mean_norm(gradient: np.ndarray) -> float:
+    flat = gradient.reshape(len(gradient), -1)
+    return float(np.sqrt(np.einsum("nk,nk->n", flat, flat, dtype=np.float64)).mean())
 
 
 def _update(

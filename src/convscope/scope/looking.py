@@ -36,6 +36,11 @@ class Seen:
     chosen: np.ndarray | None = None
     target: Resolved | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values and gradients."""
+        return sum(array.nbytes for arrays in (self.values, self.gradients) for array in arrays.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Look:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -18,8 +18,10 @@ from convscope.records.progress import Progress, silent
 from convscope.scope.chunking import portions
 from convscope.scope.feed import Feed
 from convscope.scope.fingerprint import data_fingerprint, model_fingerprint
+from convscope.scope.freed_memory import freed_memory_kept
 from convscope.scope.maps import channels_last
 from convscope.scope.paths import Names
+from convscope.scope.shards import ShardWriter, packers
 from convscope.scope.store_layout import (
     Kept,
     LayerArray,
@@ -34,7 +36,6 @@ from convscope.scope.store_layout import (
 )
 from convscope.scope.store_reading import MapStore
 from convscope.scope.tap import Probe
-from convscope.scope.trimming import trim_memory
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def store_maps(
     Raises:
         UnknownLayerError: no such layer. ModelError, DataError: the store is of another model, of other data or
             otherwise made. StorageError: it does not fit on the disk. PlanError: a picture does not fit in memory.
-        MissingExtraError: tensorstore is not installed.
+        MissingExtraError: tensorstore, numcodecs or google-crc32c is not installed.
     """
     engine()
+    packers()
     keeping, folder = keeping or Keeping(), Path(path)
     job = _plan(probe, feed, layers, keeping)
     if (folder / "zarr.json").exists():
@@ -166,10 +168,10 @@ def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress
     n, block = len(feed), job.facts["block"]
     whole = read_blocks(folder)
     facts = job.facts
-    arrays = open_arrays(folder, job.entries, n=n, block=block, keeping=job.keeping, outputs=facts["outputs"])
+    shards = make_arrays(folder, job.entries, n=n, block=block, keeping=job.keeping, outputs=facts["outputs"])
     pending: Future[None] | None = None
     buffers = [_buffers(job, block), _buffers(job, block)]  # used in turn: new ones would scatter the memory
-    with ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
+    with freed_memory_kept(), ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
         for number in range(-(-n // block)):
             start, stop = number * block, min(n, (number + 1) * block)
             progress("storing maps", start, n)
@@ -180,16 +182,16 @@ def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress
             _compute(probe, feed, job, start, held)
             if pending is not None:
                 pending.result()
-            pending = writer.submit(_write_block, arrays, held, (start, stop), (folder, number, whole))
+            pending = writer.submit(_write_block, shards, held, number, whole)
         if pending is not None:
             pending.result()
     progress("storing maps", n, n)
 
 
-def open_arrays(
+def make_arrays(
     folder: Path, entries: Sequence[LayerArray], *, n: int, block: int, keeping: Keeping, outputs: int = 0
-) -> dict[str, Any]:
-    """Arrays of a store, made where they are not there yet, by array name.
+) -> ShardWriter:
+    """Make the arrays of a store where they are not there yet; what writes to them.
 
     Args:
         folder: the store.
@@ -202,21 +204,9 @@ def open_arrays(
     specs = {e.array: array_spec(folder, e, n=n, block=block, kept=keeping.dtype, codec=keeping.codec) for e in entries}
     if outputs:
         specs["predictions"] = table_spec(folder, "predictions", shape=(n, outputs), block=block)
-    context = engine().Context({"cache_pool": {"total_bytes_limit": 0}})
-    return {k: engine().open(s, open=True, create=True, context=context).result() for k, s in specs.items()}
-
-
-def write_arrays(arrays: Mapping[str, Any], held: Mapping[str, np.ndarray], start: int, stop: int) -> None:
-    """Write rows start..stop of every array and wait until all are on the disk.
-
-    Side by side, and from the given arrays themselves: nothing may write to them before this returns.
-    """
-    writes = [
-        arrays[name][start:stop].write(values, can_reference_source_data_indefinitely=True)
-        for name, values in held.items()
-    ]
-    for write in writes:
-        write.result()
+    for spec in specs.values():
+        engine().open(spec, open=True, create=True).result()
+    return ShardWriter(folder, tuple(entries), block, keeping.codec)
 
 
 def _buffers(job: _Job, rows: int) -> dict[str, np.ndarray]:
@@ -236,7 +226,6 @@ def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np
                 maps = channels_last(seen.values[place], probe.call(name), keep_dtype=True)
                 held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
             del seen, maps
-            trim_memory()
 
 
 def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
@@ -261,13 +250,10 @@ def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
     return maps.astype(keeping.dtype)
 
 
-def _write_block(
-    arrays: dict[str, Any], held: dict[str, np.ndarray], rows: tuple[int, int], mark: tuple[Path, int, set[int]]
-) -> None:
-    folder, number, whole = mark
+def _write_block(shards: ShardWriter, held: dict[str, np.ndarray], number: int, whole: set[int]) -> None:
     try:
-        write_arrays(arrays, held, *rows)
-    except (ValueError, OSError) as error:
-        raise storage_error(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
+        shards.write(held, number)
+    except OSError as error:
+        raise storage_error(shards.folder, error) from error
     whole.add(number)
-    write_blocks(folder, whole)
+    write_blocks(shards.folder, whole)

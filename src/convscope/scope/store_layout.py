@@ -68,12 +68,19 @@ def array_spec(folder: Path, entry: LayerArray, *, n: int, block: int, kept: Kep
         {"name": "blosc", "configuration": compressor},
         {"name": "crc32c"},
     ]
-    pieces = {"chunk_shape": list(chunk_shape(entry.shape, size, block)), "codecs": inner}
+    index = [inner[0], {"name": "crc32c"}]
+    pieces = {
+        "chunk_shape": list(chunk_shape(entry.shape, size, block)),
+        "codecs": inner,
+        "index_codecs": index,
+        "index_location": "end",
+    }
     metadata = {
         "shape": [n, *entry.shape],
         "data_type": kept,
         "fill_value": 0.0,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [block, *entry.shape]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},  # one folder per array
         "codecs": [{"name": "sharding_indexed", "configuration": pieces}],
         "dimension_names": ["picture", *(f"{entry.array} {axis}" for axis in ("y", "x", "channel"))],
         "attributes": {"layer": entry.layer},
@@ -88,6 +95,7 @@ def table_spec(folder: Path, name: str, *, shape: tuple[int, int], block: int) -
         "data_type": "float32",
         "fill_value": "NaN",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [block, shape[1]]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "dimension_names": ["picture", f"{name} column"],
     }

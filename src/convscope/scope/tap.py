@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from convscope.errors import ModelError
 from convscope.records.card import Opened
 from convscope.scope.batches import Inputs, blank_inputs, checked_inputs, cuts, fixed_batch
 from convscope.scope.calls import MODEL_INPUT, Call, Head
+from convscope.scope.freed_memory import freed_memory_kept
 from convscope.scope.looking import Look, Seen, first_run, hand_over
 from convscope.scope.paths import Names, as_names, operations_by_path, select
 from convscope.scope.target import Resolved, TargetLike, resolve
@@ -26,6 +28,8 @@ from convscope.scope.tracing import Subject, Trace, as_tensors, built_subject, d
 from convscope.scope.wiring import Place, Side
 
 __all__ = ["MODEL_INPUT", "Call", "Head", "Place", "Probe", "Seen"]
+
+LARGE_BYTES = 32 << 20  # a batch's maps from which on their memory is kept for the next batch
 
 _LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _LOCKS_LOCK = threading.Lock()
@@ -166,8 +170,13 @@ class Probe:
         whole = self._resolved(target, trace, given.n) if wants_score else None
         look = Look(tuple(dict.fromkeys(places)), whole, differentiate, half)
         folds = any(trace.calls[p.call].folds_batch for p in look.places if p.call != MODEL_INPUT)
-        for start, stop, size in cuts(given.n, batch_size or self.batch_size, fixed_batch(self.model), pad=not folds):
-            yield self._batch(given, trace, look, (start, stop, size))
+        with ExitStack() as stack:
+            for cut in cuts(given.n, batch_size or self.batch_size, fixed_batch(self.model), pad=not folds):
+                seen = self._batch(given, trace, look, cut)
+                if cut[0] == 0 and cut[1] < given.n and seen.nbytes >= LARGE_BYTES:
+                    stack.enter_context(freed_memory_kept())
+                yield seen
+                del seen  # before the next batch is made
 
     def _batch(self, given: Inputs, trace: Trace, look: Look, cut: tuple[int, int, int]) -> Seen:
         start, stop, size = cut

@@ -16,6 +16,7 @@ from convscope.scope.maps import channels_last
 from convscope.scope.tap import Probe
 
 SATURATED_SLOPE = 0.01
+_FUNCTIONS = ("relu", "relu6", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class Units:
         layer: path.
         maximum, mean: (channels,) float64 over all pictures and places.
         zeros: (channels,) share of exact zeros, 0..1.
-        saturated: (channels,) share of values with |f'| < 0.01 (sigmoid, tanh) or f' = 0 (ReLU), 0..1; None where the
-            layer has none of these activations of its own.
+        saturated: (channels,) share of values with |f'| < 0.01 (sigmoid, tanh) or f' = 0 (ReLU, ReLU6), 0..1; None
+            where the layer has none of these activations of its own.
         correlation: (channels, channels) of the maps over pictures and places; 0 for a channel that never varies.
         cosine: (channels, channels) of the kernels; None for a layer without kernels.
         n: pictures.
@@ -101,19 +102,25 @@ def measure_units(probe: Probe, feed: Feed, layer: str, *, progress: Progress = 
 
 
 def activation_name(layer: Any) -> str:
-    """The layer's own activation: "relu", "sigmoid", "tanh", or "" for another or none."""
+    """The layer's own activation: "relu", "relu6", "sigmoid", "tanh", or "" for another or none."""
     keras = load_keras()
     if isinstance(layer, keras.layers.ReLU):
-        return "relu" if layer.max_value is None and not layer.negative_slope and not layer.threshold else ""
-    known = {"relu": keras.activations.relu, "sigmoid": keras.activations.sigmoid, "tanh": keras.activations.tanh}
-    return next((n for n, f in known.items() if getattr(layer, "activation", None) is f), "")
+        plain = not layer.negative_slope and not layer.threshold
+        return {None: "relu", 6.0: "relu6"}.get(layer.max_value, "") if plain else ""
+    if not isinstance(layer, keras.Layer) and isinstance(layer, keras.Operation):
+        name = type(layer).__name__.lower()  # keras.ops.relu(x) in a functional model
+        return name if name in _FUNCTIONS else ""
+    activation = getattr(layer, "activation", None)
+    return next((n for n in _FUNCTIONS if activation is getattr(keras.activations, n)), "")
 
 
 def flat_places(values: np.ndarray, kind: str) -> np.ndarray:
-    """Where the activation's slope is below 0.01 (sigmoid, tanh) or zero (ReLU), from its outputs."""
+    """Where the activation's slope is below 0.01 (sigmoid, tanh) or zero (ReLU, ReLU6), from its outputs."""
     if kind == "sigmoid":
         return values * (1 - values) < SATURATED_SLOPE
-    return 1 - values**2 < SATURATED_SLOPE if kind == "tanh" else values <= 0
+    if kind == "tanh":
+        return 1 - values**2 < SATURATED_SLOPE
+    return (values <= 0) | (values >= 6) if kind == "relu6" else values <= 0
 
 
 def cosine(kernels: np.ndarray) -> np.ndarray:

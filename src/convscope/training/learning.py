@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 
 from convscope.backend.randomness import sync_model
 from convscope.backend.selection import load_keras
+from convscope.errors import ConvscopeError
 from convscope.files.atomic import atomic_file
 from convscope.files.journal import JournalFile
-from convscope.scope.learning import LayerState, check_start, layer_states, remarks, weights_by_layer
-from convscope.scope.tap import Probe
+from convscope.records.learning import LayerState
+from convscope.scope.learning import LayerWatch, remarks, weights_by_layer
+from convscope.scope.start_check import check_start
+from convscope.training.schedule import current_rate
 
 keras = load_keras()
 
@@ -20,7 +24,7 @@ _Callback: Any = keras.callbacks.Callback
 
 
 class Learning(_Callback):
-    """After the first step of each epoch say of every layer how it learns; 'vanishing' or 'exploding' with its name.
+    """In the middle of each epoch say of every layer how it learns; 'vanishing' or 'exploding' with its name.
 
     The gradient of the loss at each layer's output, the share of saturated units, and how far one step moved the
     weights, on one fixed batch. With a folder each epoch is also an event "layers" in the journal, and the chosen
@@ -31,51 +35,100 @@ class Learning(_Callback):
         truth: what the model's loss takes for it.
         folder: the run folder, or None to keep everything in `states` and `snapshots` alone.
         filters: paths of layers whose kernels are kept after each epoch (for `scope.learning.filter_strip`).
+        whole: the model that is looked at, where the fitted one is only a part of it (a head on features).
+        loss: (truth, outputs) -> losses, where the fitted model's compiled loss can't be differentiated by itself.
+        count: () -> epochs done so far, for trainings of several phases, each of which Keras counts from 0.
+        has_start: whether the initialisation is checked; of no meaning for pretrained weights.
 
     Attributes:
         states: one tuple of LayerState per epoch; said: the remarks of each; snapshots: kernels per moment.
     """
 
     def __init__(
-        self, images: Any, truth: np.ndarray, *, folder: str | Path | None = None, filters: tuple[str, ...] = ()
+        self,
+        images: Any,
+        truth: Any,
+        *,
+        folder: str | Path | None = None,
+        filters: tuple[str, ...] = (),
+        whole: Any = None,
+        loss: Any = None,
+        count: Callable[[], int] | None = None,
+        has_start: bool = True,
     ) -> None:
         """Keep the batch; the model is looked at when training begins."""
         super().__init__()
         self.states: list[tuple[LayerState, ...]] = []
         self.said: list[tuple[str, ...]] = []
         self.snapshots: list[dict[str, list[np.ndarray]]] = []
-        self._images, self._truth, self._filters = images, np.asarray(truth), tuple(filters)
+        self._images, self._truth, self._filters = images, truth, tuple(filters)
         self._folder = None if folder is None else Path(folder)
+        self._whole, self._loss, self._count, self._has_start = whole, loss, count, has_start
+        self._watch: LayerWatch | None = None
         self._before: dict[str, list[np.ndarray]] = {}
+        self._latest: tuple[LayerState, ...] | None = None
+        self._middle = 0
+
+    @property
+    def looked_at(self) -> Any:
+        """The model that is looked at."""
+        return self.model if self._whole is None else self._whole
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check the initialisation (He et al. 2015; Glorot and Bengio 2010) and keep the filters as they start."""
-        if self._folder is not None:
-            odd = [c for c in check_start(self.model) if not c.is_fine]
-            JournalFile(self._folder).write("start check", layers=[vars(c) for c in odd])
-        self._keep(0)
+        if self._done() == 0:
+            if self._folder is not None and self._has_start:
+                checks = check_start(self.looked_at)
+                odd = [vars(c) for c in checks if not c.is_fine]
+                JournalFile(self._folder).write("start check", checked=len(checks), layers=odd)
+            self._keep(0)
+        try:
+            loss = self.model.loss if self._loss is None else self._loss
+            self._watch = LayerWatch(self.looked_at, self._images, self._truth, loss=loss)
+        except ConvscopeError as error:
+            self._give_up(error)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Choose the step that is looked at: the middle one, since a warm-up begins with steps of no size."""
+        self._middle, self._latest = int((self.params or {}).get("steps") or 1) // 2, None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remember the weights before the first step of the epoch."""
-        if batch == 0:
+        """Remember the weights before that step."""
+        if batch == self._middle and self._watch is not None:
             sync_model(self.model)
-            self._before = weights_by_layer(self.model)
+            self._before = weights_by_layer(self.looked_at)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at every layer after it."""
-        if batch == 0:
+        if batch == self._middle and self._watch is not None:
             sync_model(self.model)
-            probe = Probe(self.model)
-            self.states.append(layer_states(probe, self._images, self._truth, before=self._before))
-            self.said.append(remarks(self.states[-1]))
+            try:
+                self._latest = self._watch.look(self._before if current_rate(self.model) != 0 else None)
+            except ConvscopeError as error:
+                self._give_up(error)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write what was seen."""
         sync_model(self.model)
-        self._keep(epoch + 1)
+        number = epoch + 1 if self._count is None else self._count()
+        self._keep(number)
+        if self._latest is None:
+            return
+        self.states.append(self._latest)
+        self.said.append(remarks(self._latest))
         if self._folder is not None:
-            facts = [vars(state) for state in self.states[-1]]
-            JournalFile(self._folder).write("layers", epoch=epoch + 1, layers=facts, said=list(self.said[-1]))
+            facts = [_rounded(state) for state in self._latest]
+            JournalFile(self._folder).write("layers", epoch=number, layers=facts, said=list(self.said[-1]))
+
+    def _done(self) -> int:
+        return 0 if self._count is None else self._count()
+
+    def _give_up(self, error: ConvscopeError) -> None:
+        """What can't be looked at ends the looking, not the training."""
+        self._watch = None
+        if self._folder is None:
+            raise error
+        JournalFile(self._folder).write("note", text=f"the layers are not watched: {error}")
 
     def _keep(self, epoch: int) -> None:
         if not self._filters:
@@ -86,3 +139,8 @@ class Learning(_Callback):
             return
         with atomic_file(self._folder / "filters" / f"epoch-{epoch:04d}.npz") as path, open(path, "wb") as file:
             np.savez_compressed(file, **{name: weights[name][0] for name in self._filters})  # type: ignore[arg-type]
+
+
+def _rounded(state: LayerState) -> dict[str, Any]:
+    """Four digits are enough to read, and keep the journal short."""
+    return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in vars(state).items()}

@@ -179,6 +179,12 @@ class Plan(BaseModel):
     )
     watch_method: str = _option("watch", "grad-cam", "How they are explained; see `convscope explain --list-methods`.")
     watch_every: int = _option("watch", 1, "Epochs between two looks.", ge=1)
+    watch_layers: bool = _option(
+        "watch",
+        True,
+        "Note once per epoch how each layer learns: gradient, saturation, size of a step. Not for boxes; runs with at "
+        "least 4 epochs only.",
+    )
 
     augment: Augmentation = Field(
         default_factory=Augmentation,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,8 +20,9 @@ from convscope.errors import DataError, MissingExtraError, ModelError, PlanError
 from convscope.scope import store as store_module
 from convscope.scope.chunking import chunk_shape, portions
 from convscope.scope.feed import as_feed
-from convscope.scope.store import Keeping, store_maps
-from convscope.scope.store_layout import BLOCKS
+from convscope.scope.shards import moved_together
+from convscope.scope.store import Keeping, make_arrays, store_maps
+from convscope.scope.store_layout import BLOCKS, LayerArray, engine, plain_spec, write_root
 from convscope.scope.store_reading import MapStore
 from convscope.scope.tap import Probe
 
@@ -132,9 +132,8 @@ m.store_maps(Probe(network(), batch_size=4), as_feed(np.tile(PICTURES, (40, 1, 1
 
 def test_killed_and_gone_on_is_the_same_as_never_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "maps.zarr"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     arguments = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (folder / BLOCKS).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -183,7 +182,7 @@ def test_what_is_refused(probe: Probe, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_damaged_shard_is_named(probe: Probe, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "maps.zarr"
     store_maps(probe, as_feed(PICTURES), folder, "conv")
-    shard = max((p for p in (folder / "conv" / "c").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    shard = max((folder / "conv").glob("c.*"), key=lambda p: p.stat().st_size)
     data = bytearray(shard.read_bytes())
     data = data[: len(data) // 2] if damage == "cut" else data[:200] + bytes([data[200] ^ 255]) + data[201:]
     shard.write_bytes(bytes(data))
@@ -236,3 +235,31 @@ def test_memory_stays_within_the_budget(tmp_path: Path, count: int) -> None:
     arguments = [sys.executable, "-c", MEASURED, str(tmp_path / "m.zarr"), "", str(count)]
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert int(result.stdout.split()[-1]) < 128
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(("count", "channels"), [(16, 8), (12, 6), (5, 5), (3, 1), (4, 4)])
+def test_channels_are_moved_together_as_numpy_moves_them(dtype: str, count: int, channels: int) -> None:
+    values = np.random.default_rng(1).normal(size=(3, 5, 7, count)).astype(dtype)
+    moved = moved_together(values, channels)
+    for group in range(count // channels):
+        np.testing.assert_array_equal(moved[group], values[..., group * channels : (group + 1) * channels])
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_own_shards_are_what_the_general_engine_writes_and_reads(tmp_path: Path, codec: str) -> None:
+    """Both tensorstore and zarr read every value; a last block that is not full, odd channel counts."""
+    rng = np.random.default_rng(2)
+    entries = [LayerArray("a", "a", (9, 7, 16)), LayerArray("b", "b", (1, 1, 5))]
+    blocks = [{e.array: rng.normal(size=(n, *e.shape)).astype("float16") for e in entries} for n in (8, 8, 3)]
+    shards = make_arrays(tmp_path, entries, n=19, block=8, keeping=Keeping(codec=codec))
+    for number, held in enumerate(blocks):
+        shards.write(held, number)
+    write_root(tmp_path, {})
+    group = zarr.open_group(str(tmp_path), mode="r")
+    for entry in entries:
+        whole = np.concatenate([held[entry.array] for held in blocks])
+        np.testing.assert_array_equal(group[entry.array][:], whole)
+        read = engine().open(plain_spec(tmp_path, entry.array), read=True).result()
+        np.testing.assert_array_equal(read[:, :, :, 3].read().result(), whole[..., 3])
+    assert not list(tmp_path.rglob(".tmp-*"))

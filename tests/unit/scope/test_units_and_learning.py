@@ -12,16 +12,11 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from convscope.errors import ModelError, PlanError
+from convscope.records.learning import LayerState
+from convscope.scope.embedding import embedding
 from convscope.scope.feed import as_feed
-from convscope.scope.learning import (
-    LayerState,
-    check_start,
-    embedding,
-    filter_strip,
-    layer_states,
-    remarks,
-    weights_by_layer,
-)
+from convscope.scope.learning import filter_strip, layer_states, remarks, weights_by_layer
+from convscope.scope.start_check import check_start
 from convscope.scope.tap import Probe
 from convscope.scope.tuning import measure_tuning, spectrum
 from convscope.scope.units import measure_units
