@@ -4,9 +4,9 @@
     python -m benchmarks.scope_maps tap torch_hooks a_model_per_layer --pictures 64 --rounds 2
     python -m benchmarks.scope_maps                       # only write the result of all pieces so far
 
-A quiet machine is rare, so it is measured in pieces: each call starts the named ways, each in a process of its own, lets
-them take turns, and adds its rounds to `--pieces FILE`; then the result is written from all pieces. A piece holds the
-tap, since every ratio is taken within one round. Delete the file to begin anew.
+A quiet machine is rare, so it is measured in pieces: each call starts the named ways, each in a process of its own,
+lets them take turns, and adds its rounds to `--pieces FILE`; then the result is written from all pieces. A piece holds
+the tap, since every ratio is taken within one round. Delete the file to begin anew.
 
 keract needs Keras 2; to have it measured, make a folder for it alone and name it with `--keract FOLDER`:
     pip install --no-deps --target FOLDER keract tf-keras
@@ -38,13 +38,8 @@ WORDS = {
     "torch_hooks": "PyTorch forward hooks that copy",
     "keract": "keract (Keras 2)",
 }
-GOALS = {
-    "one_compiled_model": 0.95,
-    "copy_of_each_output": 2.0,
-    "a_model_per_layer": 2.0,
-    "torch_hooks": 2.0,
-    "keract": 2.0,
-}
+TWICE = ("copy_of_each_output", "a_model_per_layer", "torch_hooks", "keract")
+GOALS = {"one_compiled_model": 0.95, **dict.fromkeys(TWICE, 2.0)}
 FEW = {"a_model_per_layer", "keract"}  # run the network once per layer, or as slowly: one batch a round
 PIECES = Path(tempfile.gettempdir()) / "convscope-scope-maps.jsonl"
 
@@ -117,9 +112,9 @@ def told(pieces: Sequence[dict[str, Any]]) -> str:
     wanted = {WORDS[way]: goal for way, goal in GOALS.items()}
     return "\n\n".join(
         [
-            "## Feature maps of the 53 convolutions of ResNet50\n\nTensorFlow unless said otherwise, 224x224, batches of "
-            f"{pieces[0]['batch']}, arrays handed over and dropped; each way in a process of its own, in turns; ratios "
-            "are medians over the rounds that both ways ran in.",
+            "## Feature maps of the 53 convolutions of ResNet50\n\nTensorFlow unless said otherwise, 224x224, batches "
+            f"of {pieces[0]['batch']}, arrays handed over and dropped; each way in a process of its own, in turns; "
+            "ratios are medians over the rounds that both ways ran in.",
             markdown(header, rows),
             goals(ratios, wanted, "tap / "),
             markdown(("work", "measured"), cpu_rows),

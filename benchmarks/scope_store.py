@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.scope_results import goals, publish_part
 from benchmarks.timing import alternate, markdown, rows_against, seconds
 from convscope.backend.selection import backend_name, load_keras
-from convscope.scope.chunking import chunk_shape
+from convscope.scope.chunking import chunk_shape, portions
 from convscope.scope.feed import as_feed
 from convscope.scope.store import Keeping, make_arrays, store_maps
 from convscope.scope.store_layout import LayerArray
@@ -73,6 +73,12 @@ class Measured:
     disk_bytes: int
 
 
+def block_of(stored_bytes: int) -> int:
+    """Pictures that a store with the usual budget writes at once."""
+    budget = Keeping().memory_mb << 20
+    return portions(computed_bytes=2 * stored_bytes, stored_bytes=stored_bytes, budget_bytes=budget, most=16).block
+
+
 def measure(make: Callable[[], tuple[Any, tuple[str, ...], int]], pictures: int, rounds: int) -> Measured:
     """All ways in turns."""
     keras.utils.set_random_seed(0)
@@ -80,9 +86,16 @@ def measure(make: Callable[[], tuple[Any, tuple[str, ...], int]], pictures: int,
     images = np.random.default_rng(0).uniform(0, 255, (pictures, size, size, 3)).astype("float32")
     probe = Probe(model, batch_size=16)
     places = {name: probe.place(name) for name in names}
-    parts = [s.values for s in probe.stream(images, tuple(places.values()), half=True)]
-    blocks = [{n: parts[i][p].copy() for n, p in places.items()} for i in range(len(parts))]
-    entries = [LayerArray(n, n, blocks[0][n].shape[1:]) for n in names]
+    seen = next(probe.stream(images[:1], tuple(places.values()), half=True)).values
+    entries = [LayerArray(n, n, seen[p].shape[1:]) for n, p in places.items()]
+    block = block_of(sum(values.nbytes for values in seen.values()))
+    blocks = [
+        {n: np.concatenate([s.values[p] for s in parts]) for n, p in places.items()}
+        for parts in (
+            list(probe.stream(images[i : i + block], tuple(places.values()), half=True))
+            for i in range(0, pictures - pictures % block, block)
+        )
+    ]
 
     def forward(_: Path) -> None:
         for _seen in probe.stream(images, ()):
@@ -193,7 +206,7 @@ def main() -> None:
     wanted = {WRITER: 0.7, WHOLE: 0.9}
     parts = [f"## Store\n\n{backend_name()}, medians of {given.rounds} rounds in turns."]
     for make, what in ((network, "ResNet50, the ends of its four stages"), (small_network, "Two convolutions only")):
-        pictures = given.pictures if make is network else 4 * given.pictures
+        pictures = given.pictures if make is network else 16 * given.pictures
         parts.append(told(measure(make, pictures, given.rounds), pictures, what, wanted))
     parts.append(markdown(("maps", "one picture touches", "one channel touches", "at most 8x"), touched(8)))
     return publish_part("store", "\n\n".join(parts))

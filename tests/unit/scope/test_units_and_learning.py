@@ -15,7 +15,7 @@ from convscope.errors import ModelError, PlanError
 from convscope.records.learning import LayerState
 from convscope.scope.embedding import embedding
 from convscope.scope.feed import as_feed
-from convscope.scope.learning import filter_strip, layer_states, remarks, weights_by_layer
+from convscope.scope.learning import LayerWatch, filter_strip, layer_states, remarks, weights_by_layer
 from convscope.scope.start_check import check_start
 from convscope.scope.tap import Probe
 from convscope.scope.tuning import measure_tuning, spectrum
@@ -138,6 +138,41 @@ def test_gradient_norm_and_update_ratio_are_exact() -> None:
     np.testing.assert_allclose(states["dense3"].update_ratio, np.linalg.norm(change) / np.linalg.norm(size), rtol=1e-4)
     with pytest.raises(ModelError, match="pass loss="):
         layer_states(Probe(one_layer(np.ones((1, 1, 3, 1), "float32"), [0.0], "relu")), PICTURES, Y)
+
+
+def test_the_last_layer_is_measured_before_its_softmax() -> None:
+    """There the gradient of cross-entropy is p - y; behind it, 1 / p would dwarf every other layer."""
+    keras.utils.set_random_seed(4)
+    inputs = L.Input((6,))
+    x = L.ReLU(max_value=6.0, name="six")(L.Dense(9, name="hidden")(inputs))
+    model = keras.Model(inputs, L.Dense(3, activation="softmax", name="head")(x))
+    truth = np.arange(16) % 3
+    watch = LayerWatch(model, X, truth, loss="sparse_categorical_crossentropy")
+    states = {s.layer: s for s in watch.look()}
+    expected = np.linalg.norm(model.predict(X, verbose=0) - np.eye(3)[truth], axis=1).mean()
+    np.testing.assert_allclose(states["head"].gradient_norm, expected, rtol=1e-4)
+    hidden = Probe(model).activations(X, "hidden")["hidden"]
+    assert states["six"].saturated == pytest.approx(((hidden <= 0) | (hidden >= 6)).mean())
+    assert states["six"].gradient_norm is None and states["head"].saturated is None
+
+
+def test_a_watch_is_compiled_once_and_sees_new_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convscope.scope import tap
+
+    runs, original = [], tap.first_run
+    monkeypatch.setattr(tap, "first_run", lambda *given: runs.append(1) or original(*given))
+    model = deep("tanh")
+    watch = LayerWatch(model, X, Y)
+    first = watch.look()
+    model.get_layer("head").set_weights([3 * w for w in model.get_layer("head").get_weights()])
+    assert watch.look()[-1].gradient_norm != first[-1].gradient_norm and len(runs) == 1
+
+
+def test_a_loss_of_the_whole_batch_counts_as_the_mean_of_its_pictures() -> None:
+    model = deep("tanh")
+    one = LayerWatch(model, X, Y, loss=lambda y, p: keras.ops.mean((y - p) ** 2)).look()
+    each = LayerWatch(model, X, Y, loss="mse").look()
+    np.testing.assert_allclose([s.gradient_norm for s in one], [s.gradient_norm for s in each], rtol=1e-5)
 
 
 def test_remarks_on_updates() -> None:
