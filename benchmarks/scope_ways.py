@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Way = Callable[[np.ndarray], None]
+MULTIPLICATIONS = 3.86e9  # of the convolutions of Keras' ResNet50 at 224x224; `convscope layers` counts them
 HERE = Path(__file__).parent.parent
 
 
@@ -57,6 +58,18 @@ def forward(model: Any, names: list[str], batch: int) -> Way:
     def run(data: np.ndarray) -> None:
         for images in in_batches(data, batch):
             to_numpy(call(keras.ops.convert_to_tensor(images)))
+
+    return run
+
+
+def matrix_product(model: Any, names: list[str], batch: int) -> Way:
+    """Not even a network: for each batch one product of two matrices, as many multiplications as its convolutions."""
+    side = round((batch * MULTIPLICATIONS) ** (1 / 3))
+    one, other = (np.random.default_rng(i).normal(size=(side, side)).astype("float32") for i in (0, 1))
+
+    def run(data: np.ndarray) -> None:
+        for _ in in_batches(data, batch):
+            np.matmul(one, other)
 
     return run
 
@@ -160,8 +173,9 @@ ELSEWHERE = {
     **{
         way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (forward, tap, one_compiled_model, copy_of_each_output)
     },
-    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (forward, tap, one_compiled_model, predict)},
-    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (copy_of_each_output, a_model_per_layer)},
+    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (matrix_product, forward, tap, predict)},
+    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (one_compiled_model, copy_of_each_output)},
+    a_model_per_layer.__name__: {"KERAS_BACKEND": "tensorflow"},
     torch_hooks.__name__: {"KERAS_BACKEND": "torch"},
     keract.__name__: {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"},
 }
