@@ -42,10 +42,10 @@ WORDS = {
 TWICE = ("copy_of_each_output", "a_model_per_layer", "torch_hooks", "keract")
 GOALS = {"one_compiled_model": 0.95, **dict.fromkeys(TWICE, 2.0)}
 FEW = {"a_model_per_layer", "keract"}  # run the network once per layer, or as slowly: one batch a round
-TRIED = """Tried one by one to make it faster (2026-11-25, same machine, pictures/s against the plain graph): memory of the
-batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture, and the tap runs as fast as the
-network alone); arrays handed over as views, without a copy (in use); XLA 0.94; fused batch normalisation 0.98; without
-oneDNN 0.98; JAX needs 1.1 times the processor time."""
+TRIED = """Tried one by one to make it faster (2026-11-25, same machine, pictures/s against the plain graph): memory of
+the batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture, and the tap runs as fast as
+the network alone); arrays handed over as views, without a copy (in use); XLA 0.94; fused batch normalisation 0.98;
+without oneDNN 0.98; JAX needs 1.1 times the processor time."""
 PIECES = Path(tempfile.gettempdir()) / "convscope-scope-maps.jsonl"
 
 
