@@ -9,10 +9,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from convscope.draw.notebook import notebook_html
-from convscope.draw.numbers import MINUS, NO_BREAK, THIN, three
+from convscope.draw.numbers import MINUS, NO_BREAK, THIN, percent, three
 from convscope.draw.tiles import filter_sheet, map_sheet
+from convscope.errors import UnknownLayerError
 from convscope.records.features import FeatureMaps, Filters
 from convscope.records.figure import Figure
+from convscope.registry import nearest
+from convscope.scope.maps import channel_statistics
 from convscope.scope.silencing import Silenced
 from convscope.scope.units import Units
 
@@ -32,6 +35,28 @@ class MapSet(tuple[FeatureMaps, ...]):
             tops = ", ".join(f"{c} ({three(float(maps.importance[0][c]))})" for c in first)
             lines.append(f"{maps.layer} ({maps.kind}) {maps.maps.shape}: channels by {maps.rank_by}: {tops}")
         return "\n".join(lines)
+
+    def statistics(self, layer: str = "") -> Table:
+        """Every channel of one layer over all pictures and places: mean, maximum, zeros, sparsity (Hoyer 2004, 0..1).
+
+        Args:
+            layer: one of these layers; the first where not given.
+
+        Raises:
+            UnknownLayerError: not among them; names the nearest.
+        """
+        names = [maps.layer for maps in self]
+        if layer and layer not in names:
+            raise UnknownLayerError(f"no maps of layer {layer!r} here; {nearest(layer, names)}")
+        maps = self[names.index(layer) if layer else 0]
+        found = channel_statistics(maps.maps)
+        rows = [
+            (c, three(float(found.mean[c])), three(float(found.maximum[c])), percent(float(found.zeros[c])),
+             three(float(found.sparsity[c])))
+            for c in range(maps.maps.shape[-1])
+        ]  # fmt: skip
+        title = f"{maps.layer}, {len(maps.maps)} pictures"
+        return table(title, ("channel", "mean", "maximum", "zeros", "sparsity"), rows)
 
     def _repr_html_(self) -> str:
         """The best channels of the first picture, layer by layer."""

@@ -10,10 +10,11 @@ import pytest
 from keras import layers as L
 from PIL import Image
 
-from convscope.errors import ModelError, PictureError
+from convscope.errors import ModelError, PictureError, UnknownLayerError
 from convscope.records.card import Card, Opened
 from convscope.records.geometry import Preprocess
 from convscope.scope.front import Scope
+from convscope.scope.maps import channel_statistics
 
 pytestmark = pytest.mark.backend
 
@@ -89,6 +90,25 @@ def test_the_rest_of_the_listing(model: keras.Model, tmp_path: Path) -> None:
     np.testing.assert_allclose(store.picture("conv", 1), scope.probe.activations(images, "conv")["conv"][1], atol=2e-3)
     same = scope.compare(model, images)
     assert same.worst().largest == 0
+
+
+def test_statistics_of_every_channel(model: keras.Model) -> None:
+    images = RNG.uniform(0, 255, (3, 16, 16, 3)).astype("float32")
+    maps = Scope(model).feature_maps(images, ["scale", "conv"], rank_by="activation")
+    layer = maps[-1].layer
+    found, values = channel_statistics(maps[-1].maps), maps[-1].maps.astype(np.float64)
+    for c in range(values.shape[-1]):
+        one = values[..., c].ravel()
+        root = np.sqrt(one.size)
+        two = np.sqrt((one**2).sum())
+        hoyer = (root - np.abs(one).sum() / two) / (root - 1) if two else 0  # Hoyer 2004, section 3.1
+        expected = (one.mean(), one.max(), np.mean(one == 0), hoyer)
+        got = (found.mean[c], found.maximum[c], found.zeros[c], found.sparsity[c])
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+    shown = maps.statistics(layer)
+    assert len(shown.rows) == values.shape[-1] and layer in shown.title
+    with pytest.raises(UnknownLayerError, match=layer):
+        maps.statistics(layer + "x")
 
 
 def test_relevance_against_a_baseline(model: keras.Model) -> None:
