@@ -153,7 +153,7 @@ def _narrow(truth: Any) -> np.ndarray:
 
 def _per_picture(values: Any, n: int) -> Any:
     ops = load_keras().ops
-    if not values.shape:
+    if len(values.shape) == 0:
         return ops.broadcast_to(values, (n,))  # the mean of n losses: its gradient at one picture is 1 / n of its own
     axes = tuple(range(1, len(values.shape)))
     return ops.mean(values, axis=axes) if axes else values
