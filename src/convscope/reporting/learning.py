@@ -66,12 +66,12 @@ def learning_section(
         rows = tuple((t.layer, t.kind if t.kind != "still" else "hardly moves", _value(t)) for t in shown)
         blocks.append(Table("What lasted", ("Layer", "What", "Seen last"), rows, numeric=(2,), note=note))
     if start:
-        rows = tuple(
+        began = tuple(
             (c["layer"], three(c["variance"]), three(c["expected"]), "He" if c["rule"] == "he" else "Glorot")
             for c in start[:MOST_ROWS]
         )
         header = ("Layer", "Variance of the kernel", "Expected", "After")
-        blocks.append(Table("Odd starts", header, rows, numeric=(1, 2)))
+        blocks.append(Table("Odd starts", header, began, numeric=(1, 2)))
     note = f"{len(history.layers)} layers, one fixed batch of training pictures, the middle step of each epoch"
     return Section("layers-learning", "Every layer while it learns", note, words, tuple(blocks))
 
