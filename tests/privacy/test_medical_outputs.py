@@ -11,6 +11,7 @@ import pydicom
 import pytest
 
 from convscope.actions.scan import scan
+from convscope.data.dicom_seg import write_dicom_seg
 from convscope.data.opening import read_data
 from convscope.data.privacy import KEY_VARIABLE, key_file, study_names
 from convscope.data.volume_writing import write_dicom_series, write_nifti, write_slices
@@ -127,6 +128,8 @@ def test_volumes(tmp_path, kind):
     labels = np.zeros(opened.grid.shape, np.uint8)
     write_nifti(out / "result.nii.gz", labels, opened.grid)
     write_dicom_series(out / "series", labels, opened.grid, study=samples.pictures.files[0].name)
+    labels[1, 1, 1] = 1
+    write_dicom_seg(out / "seg.dcm", labels, opened.grid, classes=samples.classes, study=samples.pictures.files[0].name)
     write_slices(out / "slices", labels, opened.grid, "axial")
     assert search_outputs(out, set(markers)) == []
     read = pydicom.dcmread(io.BytesIO(next((out / "series").iterdir()).read_bytes()))

@@ -11,6 +11,7 @@ import pytest
 import convscope
 from convscope.actions.opening import open_any
 from convscope.actions.say import say_of_files
+from convscope.cli.app import run as command
 from convscope.data.privacy import KEY_VARIABLE
 from privacy.harness import search_outputs
 from privacy.planted import planted_dicom, planted_nifti
@@ -58,9 +59,36 @@ def test_a_segmenter_of_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             path = folder / name / f"ZQcase{number}KW.nii.gz"
             markers += planted_nifti(path, number, array.astype(np.int16))
     plan = convscope.Plan(
-        model="unet", weights="none", image_size=16, unet_depth=1, unet_width=4, epochs=2, batch_size=4
-    )
+        model="unet", weights="none", image_size=16, unet_depth=1, unet_width=4, epochs=8, batch_size=4,
+        learning_rate=1e-2,
+    )  # fmt: skip
     run = convscope.train(folder, plan=plan)
     run.report()
-    assert run.scores.headline == "dice"
+    assert run.scores.headline == "dice" and (run.path / "strips.json").exists()
+    assert _command("predict", run.path, folder / "images", "--out", "runs/said") == 0
+    assert len(list((tmp_path / "runs" / "said" / "volumes").iterdir())) == 5
+    why = ("--method", "layer-cam", "--target", "label 1", "--out", "runs/why")
+    assert _command("explain", run.path, folder / "images", *why) == 0
+    assert _command("store", run.path, folder, "runs/maps.zarr", "--layers", "down0a_conv") == 0
     assert search_outputs(tmp_path / "runs", set(markers)) == []
+
+
+def _command(*words: object) -> int:
+    return command([str(word) for word in words])
+
+
+def test_paths_are_shown_on_the_error_stream_alone_and_only_when_asked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ZQfolderKW" / "images" / "a.nii.gz"
+    for name in ("images", "labels"):
+        (tmp_path / "ZQfolderKW" / name).mkdir(parents=True)
+        planted_nifti(tmp_path / "ZQfolderKW" / name / "a.nii.gz", 1, np.ones((8, 8, 3), np.int16))
+    assert _command("scan", path.parents[1]) == 0
+    quiet = capfd.readouterr()
+    assert "a.nii.gz" not in quiet.out + quiet.err
+    assert _command("scan", path.parents[1], "--show-paths") == 0
+    told = capfd.readouterr()
+    assert "a.nii.gz" not in told.out
+    line = next(line for line in told.err.splitlines() if "a.nii.gz" in line)
+    assert line.startswith("study-") and str(path) in line

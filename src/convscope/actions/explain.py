@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
+from convscope.arrays.orientation import Plane
+from convscope.draw.numbers import percent
 from convscope.errors import PlanError
 from convscope.explaining import engine
 from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.layers import saved_layer
+from convscope.explaining.method import Method
 from convscope.explaining.shown import Explanation, shown
 from convscope.files.atomic import write_text
 from convscope.records.card import Opened
 from convscope.records.progress import Progress, silent
-from convscope.records.report import Report
+from convscope.records.report import Report, Words
 from convscope.reporting.looking import attribution_section
 from convscope.reporting.render import render_report
 from convscope.scope.tap import Probe
@@ -92,6 +97,7 @@ def explain_files(
     target: str | int | None = None,
     layer: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    plane: Plane = "axial",
     seed: int = 0,
     out: Path = Path("explained"),
     progress: Progress = silent,
@@ -102,9 +108,11 @@ def explain_files(
         model: a run, a bundle, or an opened model.
         files: pictures, or folders of pictures.
         methods: registered names.
-        target: "predicted" or None for what the network says; else a class name or index.
+        target: "predicted" or None for what the network says; else a class name or index; for a segmenter also
+            CLASS@ROW,COLUMN, the piece of the class at this pixel.
         layer: as in `explain`, for the methods that read one.
         options: name -> value, given to each method that has an option of that name; at least one must.
+        plane: segmenters: how volumes are cut.
         seed: of everything drawn at random.
         out: folder to write to.
         progress: told how far it is.
@@ -115,14 +123,13 @@ def explain_files(
     Raises:
         As `explain`; PlanError for an option that none of the methods has.
     """
-    from convscope.explaining.method import method as registered
-
-    known = {name: registered(name) for name in methods}
-    for option in options or {}:
-        if not any(option in how.options for how in known.values()):
-            next(iter(known.values())).checked({option: None})
     opened = opened_model(model)
-    if isinstance(opened, Opened) and opened.card is not None and opened.card.task == "detect":
+    task = opened.card.task if isinstance(opened, Opened) and opened.card is not None else ""
+    known = _known(methods, options or {}, is_segmenter=task == "segment")
+    if task == "segment":
+        return _masks(opened, files, methods, target=target, layer=layer, options=dict(options or {}), plane=plane,
+                      seed=seed, out=out, progress=progress)  # fmt: skip
+    if task == "detect":
         from convscope.actions.explain_boxes import explain_boxes
 
         if target not in (None, "predicted"):
@@ -150,6 +157,50 @@ def explain_files(
     return _written(made, out), tuple(made)
 
 
+def _known(methods: Sequence[str], options: Mapping[str, Any], *, is_segmenter: bool) -> dict[str, Method]:
+    """The registered methods among `methods`.
+
+    Raises:
+        UnknownNameError: no such method. PlanError: an option that none of them has.
+    """
+    from convscope.explaining.doubt import DOUBTS
+    from convscope.explaining.method import method as registered
+
+    known = {name: registered(name) for name in methods if not (is_segmenter and name in DOUBTS)}
+    own = {"passes"} if len(known) < len(methods) else set()
+    for option in options:
+        if option not in own and not any(option in how.options for how in known.values()):
+            if not known:
+                raise PlanError(f"expected the option passes of {', '.join(methods)}, got {option!r}")
+            next(iter(known.values())).checked({option: None})
+    return known
+
+
+def _masks(
+    opened: Opened,
+    files: Sequence[str | Path],
+    methods: Sequence[str],
+    *,
+    target: str | int | None,
+    layer: str | Sequence[str] | None,
+    options: dict[str, Any],
+    plane: Plane,
+    seed: int,
+    out: Path,
+    progress: Progress,
+) -> tuple[Path, tuple[Explanation, ...]]:
+    """A region of each picture explained and written; volumes get their heat stitched."""
+    from convscope.actions.explain_masks import explain_masks
+    from convscope.actions.mask_volumes import write_heat_volumes
+
+    made = explain_masks(opened, files, methods, target=target, layer=layer, options=options, plane=plane, seed=seed,
+                         progress=progress)  # fmt: skip
+    page = _written(made.found, out)
+    for one in made.found:
+        write_heat_volumes(out, one, made.samples, made.indices)
+    return page, made.found
+
+
 def _written(found: Sequence[Explanation], out: Path) -> Path:
     """Overlays, numbers and the page."""
     for one in found:
@@ -165,11 +216,28 @@ def _report(found: Sequence[Explanation]) -> Report:
     for place, one in enumerate(found):
         first = one if len(one.heat) <= MOST_ON_PAGE else _first(one, MOST_ON_PAGE)
         section = attribution_section(first, list(first.pictures))
-        words = ((one.method, f"{one.facts['words']} Source: {one.facts['source']}."), *section.words)
+        words = (
+            (one.method, f"{one.facts['words']} Source: {one.facts['source']}."),
+            *_region_words(one),
+            *section.words,
+        )
         sections.append(
             replace(section, name=f"attribution-{place}", title=f"Where it looks: {one.method}", words=words)
         )
     return Report(title="explanations", sections=tuple(sections), provenance=found[0].provenance)
+
+
+def _region_words(one: Explanation) -> Words:
+    """How much heat lies inside the region that was explained, where one was."""
+    if "energy inside" not in one.facts:
+        return ()
+    energy = np.asarray(one.facts["energy inside"], np.float64)
+    hits = np.asarray(one.facts["pointing game"], bool)
+    detail = (
+        f"{percent(float(energy.mean()))} of the heat, mean over {len(energy)}; the warmest place lies inside in "
+        f"{int(hits.sum())}. What lies outside is context that the network uses, or doubt beyond the border."
+    )
+    return (("Inside the outlined region:", detail),)
 
 
 def _first(one: Explanation, most: int) -> Explanation:

@@ -55,7 +55,7 @@ COMMANDS = {
     "studio": ("convscope.cli.studio:studio", "See and do all of it in the browser, on this computer only."),
     "models": ("convscope.cli.machine:models", "Which networks can be trained, and which weights are here."),
     "doctor": ("convscope.cli.machine:doctor", "Which back ends and devices work here, and how fast."),
-    "demo": ("convscope.cli.demo:demo", "The whole way on real photographs from pip: convscope demo cells"),
+    "demo": ("convscope.cli.demo:demo", "The whole way on real pictures from pip: convscope demo cells, or brain"),
 }
 
 

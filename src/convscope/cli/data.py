@@ -20,6 +20,7 @@ def scan(
     report: Path | None = None,
     json: bool = False,
     strict: bool = False,
+    show_paths: bool = False,
 ) -> int:
     """Look at every picture once; nothing on disk is changed.
 
@@ -31,12 +32,18 @@ def scan(
         report: also write a page (HTML) with the pictures behind each finding.
         json: print JSON instead of tables.
         strict: leave with exit code 2 when something must be fixed.
+        show_paths: DICOM, NIfTI, NRRD: say on the terminal's error stream which file each study id stands for.
     """
     from convscope.actions.scan import scan as look_at
 
     with progress() as listen:
         audit = look_at(data, task=None if task == "auto" else task, image_size=image_size, report=report,
                         progress=listen)  # fmt: skip
+    if show_paths:
+        from convscope.cli.paths import show_paths as show
+        from convscope.data.opening import read_data
+
+        show(read_data(data, task=None if task == "auto" else task))
     if json:
         say_json(audit.as_dict())
     else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
-from convscope.cli.screen import number, progress, say, say_json, table
+from convscope.cli.screen import number, percent, progress, say, say_json, table
 from convscope.errors import PlanError
 
 
@@ -20,6 +21,7 @@ def explain(
     target: str = "predicted",
     layer: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     option: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    plane: Literal["axial", "coronal", "sagittal"] = "axial",
     seed: int = 0,
     out: Path = Path("explained"),
     list_methods: bool = False,
@@ -30,10 +32,12 @@ def explain(
     Args:
         run: a run folder, a name below runs/, `last`, a bundle folder or a .keras file.
         files: pictures, or folders of pictures.
-        method: one or more, separated by commas: grad-cam,integrated-gradients,occlusion.
-        target: `predicted`, or a class name or index.
+        method: one or more, separated by commas: grad-cam,integrated-gradients,occlusion; for masks also
+            flip-disagreement and dropout-uncertainty.
+        target: `predicted`, or a class name or index; of a segmenter also CLASS@ROW,COLUMN, the region at this pixel.
         layer: names or patterns of layers, or `all`; default: the last with height and width.
         option: of the methods, as name=value: steps=64.
+        plane: segmenters: how volumes are cut.
         seed: of everything drawn at random.
         out: folder to write to.
         list_methods: print the methods, their options and sources, and stop.
@@ -51,7 +55,16 @@ def explain(
     layers = None if not layer else (layer[0] if len(layer) == 1 else layer)
     with progress() as listen:
         page, found = explain_files(
-            run, files, names, target=target, layer=layers, options=options, seed=seed, out=out, progress=listen
+            run,
+            files,
+            names,
+            target=target,
+            layer=layers,
+            options=options,
+            plane=plane,
+            seed=seed,
+            out=out,
+            progress=listen,
         )
     if json:
         say_json({"page": str(page), "explanations": [one.as_dict() for one in found]})
@@ -66,8 +79,17 @@ def explain(
         say(
             f"{one.method}: {one.facts['words']}"
             + (f" Layer: {one.layers[0]} ({one.layer_reason})." if one.layers else "")
+            + _on_region(one.facts)
         )
     say(f"Page: {page}; overlays, NPZ and JSON beside it")
+
+
+def _on_region(facts: dict[str, object]) -> str:
+    """How much of the heat lies in the region that was asked about, for masks."""
+    energy = facts.get("energy inside")
+    if energy is None:
+        return ""
+    return f" Inside the region lies {percent(float(np.mean(np.asarray(energy, np.float64))))} of the heat, mean."
 
 
 def show_methods(*, json: bool = False) -> None:

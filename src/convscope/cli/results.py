@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from convscope.cli.screen import number, percent, progress, say, say_json, table
 from convscope.records.prediction import Predictions, Scored, Scores
@@ -37,6 +37,12 @@ def predict(
     out: Path | None = None,
     json: bool = False,
     native_size: bool = False,
+    slide: bool = False,
+    overlap: float = 0.5,
+    flips: bool = False,
+    plane: Literal["axial", "coronal", "sagittal"] = "axial",
+    memory_mb: int = 512,
+    show_paths: bool = False,
     every: int = 1,
     most: int | None = None,
 ) -> None:
@@ -45,21 +51,34 @@ def predict(
     Args:
         run: a run folder, a name below runs/, `last`, or a bundle folder.
         files: pictures, or folders of pictures; or one video file, or camera:0.
-        out: a folder for the files (CSV and JSON; for boxes and masks pictures too); without it only the screen.
+        out: a folder for the files (CSV and JSON; for boxes and masks pictures too; for volumes NIfTI and DICOM
+            SEG); without it only the screen.
         json: print JSON instead of a table.
         native_size: give each picture at its own size (networks that end in global pooling only).
+        slide: masks: look through windows of the network's size in each picture's own pixels, for large pictures.
+        overlap: share of a window that neighbours share.
+        flips: masks: look at each picture mirrored too and take the mean; four times the work.
+        plane: masks of volumes: how they are cut, as in training.
+        memory_mb: for windows in work.
+        show_paths: DICOM, NIfTI, NRRD: say on the terminal's error stream which file each study id stands for.
         every: of a video or camera, take each so-many-th frame.
         most: of a video or camera, stop after so many frames.
     """
+    from convscope.actions.mask_looks import Looks
     from convscope.actions.say import say_of_files
     from convscope.actions.say_frames import is_sequence
 
     if is_sequence(files):
         _say_frames(run, files[0], out=out, json=json, every=every, most=most)
         return
+    looks = Looks(slide, overlap, flips, plane, memory_mb)
     with progress() as listen:
-        said = say_of_files(run, files, native_size=native_size, progress=listen)
+        said = say_of_files(run, files, native_size=native_size, looks=looks, progress=listen)
         written = [] if out is None else said.write(out)
+    if show_paths:
+        from convscope.cli.paths import show_paths as show
+
+        show(said.samples)
     if json:
         say_json(said.rows)
         return

@@ -143,9 +143,10 @@ def store(
 
     scope = Scope(run)
     samples = fitting_samples(scope, data)
+    labels = samples.truth if samples.task == "classify" else None  # one number for each picture
     keeping = Keeping(dtype=dtype, pool=pool or "whole", memory_mb=memory_mb)
     with progress() as listen:
-        stored = scope.store(samples, out, layers or ["**conv*"], truth=samples.truth, keeping=keeping, progress=listen)
+        stored = scope.store(samples, out, layers or ["**conv*"], truth=labels, keeping=keeping, progress=listen)
     say(str(stored))
 
 

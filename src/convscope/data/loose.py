@@ -25,7 +25,7 @@ def read_pictures(paths: str | Path | Iterable[str | Path]) -> Samples:
         DataError: no picture among them.
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
-    if any(_is_medical(p) for p in given):
+    if any(is_medical_path(p) for p in given):
         return medical_pictures(given)
     keys: list[str] = []
     set_aside: list[SetAside] = []
@@ -51,5 +51,6 @@ def read_pictures(paths: str | Path | Iterable[str | Path]) -> Samples:
     )
 
 
-def _is_medical(path: Path) -> bool:
+def is_medical_path(path: Path) -> bool:
+    """Whether a file is DICOM, NIfTI or NRRD, or a folder holds mostly such files."""
     return has_medical(path) if path.is_dir() else path.is_file() and medical_kind(path) is not None

@@ -47,10 +47,19 @@ def write_nifti(path: Path, labels: np.ndarray, grid: Grid) -> None:
         StorageError: the file can't be written.
         MissingExtraError: nibabel is not installed.
     """
-    if labels.shape != grid.shape:
-        raise DataError(f"expected labels of shape {grid.shape}, got {labels.shape}")
+    _write(path, labels.astype(np.uint8), grid)
+
+
+def write_nifti_values(path: Path, values: np.ndarray, grid: Grid) -> None:
+    """Write (x, y, z) numbers, heat for instance, as float32 like `write_nifti`; the same errors."""
+    _write(path, values.astype(np.float32), grid)
+
+
+def _write(path: Path, values: np.ndarray, grid: Grid) -> None:
+    if values.shape != grid.shape:
+        raise DataError(f"expected values of shape {grid.shape}, got {values.shape}")
     nibabel = nibabel_module()
-    image = nibabel.Nifti1Image(labels.astype(np.uint8), grid.affine)
+    image = nibabel.Nifti1Image(values, grid.affine)
     image.set_sform(grid.affine, 1)
     image.set_qform(grid.affine, 1, strip_shears=True)
     image.header.set_xyzt_units("mm")

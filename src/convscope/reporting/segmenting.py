@@ -10,6 +10,7 @@ from convscope.draw.bars import interval_figure
 from convscope.draw.contours import mask_colours, mask_overlay
 from convscope.draw.numbers import count, percent, short
 from convscope.draw.png import png_bytes, shrink
+from convscope.draw.reliability import reliability_figure
 from convscope.metrics.segment_cases import CaseNumbers
 from convscope.records.masks import Segmentations
 from convscope.records.prediction import Scores
@@ -51,14 +52,33 @@ def segment_scores_section(
     """
     shares = [(metric_words(n), scores.values[n]) for n in _BARS if n in scores.values]
     caption = "Means over cases of the mean over classes without background. Bars: 95 % intervals, cases resampled."
+    sure = "Over pixels. Bars: how many pixels are that sure; most lie far from any border, where all is easy."
     blocks = (
         interval_figure("Overlap", shares, caption=caption),
+        *((reliability_figure(scores.reliability, caption=sure, unit="pixels"),) if scores.reliability else ()),
         _values_table(scores),
         _class_table(scores),
         case_table(cases, scores.classes),
     )
-    words = (_headline(scores, len(cases), which), *_class_words(scores), ("How empty masks count.", _RULE))
+    words = (
+        _headline(scores, len(cases), which),
+        *_class_words(scores),
+        *_sure_words(scores),
+        ("How empty masks count.", _RULE),
+    )
     return Section(name, "Scores", _extent(scores, len(cases)), (*words, *((NOT_A_DEVICE,) * is_medical)), blocks)
+
+
+def _sure_words(scores: Scores) -> Words:
+    """Whether probabilities of pixels mean what they say."""
+    bins = scores.reliability
+    if not bins:
+        return ()
+    share = np.asarray(bins["count"]) / np.sum(bins["count"])
+    gaps = np.asarray(bins["confidence"]) - np.asarray(bins["accuracy"])
+    error, lean = float(np.sum(share * np.abs(gaps))), float(np.sum(share * gaps))
+    way = "too sure" if lean > 0 else "too modest"
+    return (("How sure, how right.", f"Over all pixels it is off by {percent(error)}, on the whole {way}."),)
 
 
 def _extent(scores: Scores, cases: int) -> str:

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from convscope.arrays.orientation import PLANES, Grid, cut
+from convscope.data.dicom_seg import write_dicom_seg
 from convscope.data.dicom_series import read_series
 from convscope.data.nifti import read_nifti
 from convscope.data.volume_writing import labels_of_slices, write_dicom_series, write_nifti, write_slices
@@ -71,3 +72,35 @@ def test_refusals(tmp_path):
         write_nifti(tmp_path / "a.nii", np.zeros((5, 6, 6), "u1"), grid)
     with pytest.raises(DataError, match="shape"):
         write_dicom_series(tmp_path / "a", np.zeros((5, 6, 6), "u1"), grid, study="s")
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_dicom_seg_holds_every_voxel_at_its_place(tmp_path, affine):
+    import pydicom
+
+    labels = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype("u1")
+    labels[:, :, 3] = 0  # an empty slice is left out
+    write_dicom_seg(
+        tmp_path / "a.dcm", labels, Grid(labels.shape, affine), classes=("back", "grey", "white"), study="s"
+    )
+    found = pydicom.dcmread(tmp_path / "a.dcm")
+    assert [s.SegmentLabel for s in found.SegmentSequence] == ["grey", "white"] and found.NumberOfFrames == 12
+    frames = found.pixel_array
+    shared = found.SharedFunctionalGroupsSequence[0]
+    rows, columns = shared.PixelMeasuresSequence[0].PixelSpacing
+    directions = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
+    back = np.zeros_like(labels)
+    for frame, facts in zip(frames, found.PerFrameFunctionalGroupsSequence, strict=True):
+        number = facts.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        first = np.array(facts.PlanePositionSequence[0].ImagePositionPatient, float)
+        at = np.argwhere(frame)  # C.7.6.2.1.1: position + column number x row direction x column spacing + ...
+        lps = first + at[:, 1:] * columns * directions[:3] + at[:, :1] * rows * directions[3:]
+        own = (lps * [-1, -1, 1] - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+        back[tuple(np.round(own).astype(int).T)] = number
+    np.testing.assert_array_equal(back, labels)
+
+
+def test_an_empty_seg_is_refused(tmp_path):
+    labels = np.zeros((3, 3, 3), "u1")
+    with pytest.raises(DataError, match="a class besides 'back'"):
+        write_dicom_seg(tmp_path / "a.dcm", labels, Grid(labels.shape, np.eye(4)), classes=("back", "one"), study="s")
