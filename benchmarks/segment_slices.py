@@ -2,13 +2,14 @@
 
     python -m benchmarks segment_slices
 
-Both run the same network on PyTorch: windows of 96 x 96, half overlapping, Gaussian weights, 32 at a time. Processor time is
-quoted, which others on the machine disturb least; the ratios are medians over the rounds, and the answers are compared.
-MONAI is installed beside with `pip install --no-deps monai`; without it there is nothing to compare and the script says so.
+Both run the same network on PyTorch: windows of 96 x 96, half overlapping, Gaussian weights, 32 at a time. Processor
+time is quoted, which others on the machine disturb least; the ratios are medians over the rounds, and the answers are
+compared. MONAI is installed beside with `pip install --no-deps monai`; without it the script says so and stops.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -54,7 +55,7 @@ def plain_unet(width: int, depth: int, classes: int) -> Any:
             super().__init__()
             widths = [width * 2**level for level in range(depth + 1)]
             self.down = nn.ModuleList([double(a, b) for a, b in zip([1, *widths], widths, strict=False)])
-            self.up = nn.ModuleList([double(b + a, a) for a, b in zip(widths, widths[1:], strict=False)][::-1])
+            self.up = nn.ModuleList([double(b + a, a) for a, b in itertools.pairwise(widths)][::-1])
             self.last = nn.Conv2d(width, classes, 1)
 
         def forward(self, x: Any) -> Any:

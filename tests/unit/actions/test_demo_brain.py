@@ -44,7 +44,10 @@ def test_tissues_are_the_larger_map_where_it_is_at_least_a_half(tmp_path, monkey
     maps = package(tmp_path, monkeypatch)
     demo = brain(every=1)
     samples = demo.samples
-    assert set(samples.given_split) == {"train", "val", "test"} and samples.classes[1:] == ("grey matter", "white matter")
+    assert set(samples.given_split) == {"train", "val", "test"} and samples.classes[1:] == (
+        "grey matter",
+        "white matter",
+    )
     place = 70
     row = list(samples.pictures.keys).index(f"mni152-t1/axial-{place:04d}")
     grey, white = (maps[n][:, :, place].astype(int) for n in ("gm", "wm"))
