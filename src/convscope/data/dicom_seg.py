@@ -55,7 +55,7 @@ def write_dicom_seg(path: Path, labels: np.ndarray, grid: Grid, *, classes: Sequ
     with unheard():
         made = _header(study)
         _describe(made, grid, labels.shape, classes, frames)
-        bits = np.concatenate([np.ravel(labels[:, :, z].T == number) for number, z in frames])
+        bits = np.concatenate([np.equal(labels[:, :, z].T, number).ravel() for number, z in frames])
         data = np.packbits(bits, bitorder="little").tobytes()
         made.PixelData = data + b"\0" * (len(data) % 2)
         stream = io.BytesIO()
