@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ import numpy as np
 from convscope.data.audit import audit_with_copies
 from convscope.data.audit_masks import is_medical
 from convscope.data.hashing import identical_pictures
+from convscope.data.naming import shown
 from convscope.data.opening import Reading, read_data
 from convscope.data.split import Ties, split_samples
 from convscope.errors import DataError, RunError
 from convscope.files.atomic import write_json
 from convscope.records.audit import Audit
 from convscope.records.progress import Progress, silent
-from convscope.records.samples import Samples, Split, truth_bytes
+from convscope.records.samples import Samples, SetAside, Split, truth_bytes
+from convscope.registry import nearest
 from convscope.training.plan import Plan
 
 SPLIT = "split.json"
@@ -89,12 +91,31 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
     """
     task = None if plan.task == "auto" else plan.task
     if isinstance(data, str | Path | Samples):
-        return read_data(data, task=task)
+        return without(read_data(data, task=task), plan.leave_out)
     if own is None:
-        return read_data(data, task=task, reading=Reading(pixels=plan.value_range))
+        return without(read_data(data, task=task, reading=Reading(pixels=plan.value_range)), plan.leave_out)
     from convscope.actions.network import own_task
 
-    return read_data(data, task=own_task(own, plan))
+    return without(read_data(data, task=own_task(own, plan)), plan.leave_out)
+
+
+def without(samples: Samples, names: Sequence[str]) -> Samples:
+    """The samples without the pictures of these names, which are noted as set aside.
+
+    Raises:
+        DataError: a name that no picture has.
+    """
+    if not names:
+        return samples
+    keys = samples.pictures.keys
+    place = {shown(key): index for index, key in enumerate(keys)}
+    unknown = [name for name in names if name not in place and name not in keys]
+    if unknown:
+        raise DataError(f"leave_out: no picture is named {unknown[0]!r}; {nearest(unknown[0], list(place))}")
+    out = {place.get(name, -1) for name in names} | {i for i, key in enumerate(keys) if key in set(names)}
+    left = tuple(SetAside(shown(keys[i]), "left out by the plan") for i in sorted(out - {-1}))
+    kept = samples.subset(np.array([i for i in range(len(samples)) if i not in out], np.int64))
+    return replace(kept, set_aside=(*samples.set_aside, *left))
 
 
 def start_facts(data: Any, samples: Samples, name: str, notes: Sequence[str]) -> dict[str, Any]:

@@ -40,6 +40,13 @@ def model_of_epoch(run: str | Path, epoch: int) -> Opened:
     return opened
 
 
+def kept_epochs(run: str | Path) -> list[int]:
+    """The epochs of a run whose checkpoint is kept, in order: what `model_of_epoch` can open."""
+    from convscope.training.checkpoint import checkpoints
+
+    return sorted(int(p.name.removeprefix("epoch-")) for p in checkpoints(find_run(run)) if "batch" not in p.name)
+
+
 def filter_films(run: str | Path, *, most: int = FILMS) -> tuple[FilterFilm, ...]:
     """The film strips of the filters that the `Learning` callback kept in a run folder; those that moved most first.
 

@@ -93,11 +93,11 @@ def explain_boxes(
         how = registered(name)
         chosen = {k: v for k, v in (options or {}).items() if k in how.options}
         parts = []
-        for rows, layers in _by_layer(opened.model, asked.wanted, layer, how.needs_layer):
+        for rows, layers in layers_for(opened.model, asked.wanted, layer, how.needs_layer):
             wish = Wish(layer=layers, options=chosen, seed=seed)
             parts.append(
                 engine.explain(
-                    probe, [x[rows] for x in inputs], name, Target(function=_first_output, words=WORDS), wish=wish,
+                    probe, [x[rows] for x in inputs], name, Target(function=first_output, words=WORDS), wish=wish,
                     labels=[asked.labels[i] for i in rows], provenance=provenance_of(opened, probe, seed),
                     progress=progress,
                 )
@@ -106,7 +106,7 @@ def explain_boxes(
     return tuple(found)
 
 
-def _by_layer(
+def layers_for(
     detector: Any, wanted: np.ndarray, layer: str | Sequence[str] | None, needs_layer: bool
 ) -> list[tuple[np.ndarray, list[str] | None]]:
     """Rows of `wanted` with the layers that explain them: for each box the map on which it has about CELLS a side."""
@@ -161,7 +161,8 @@ def score_model(detector: Any) -> Any:
     return keras.Model([pixels, wanted], score, name="box_score")
 
 
-def _first_output(outputs: Any) -> Any:
+def first_output(outputs: Any) -> Any:
+    """The scores of `score_model` as (n,)."""
     return outputs[:, 0] if len(outputs.shape) == 2 else outputs
 
 

@@ -10,6 +10,7 @@ from convscope.actions.learned import learned_sections
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
 from convscope.actions.steps import steps_for
+from convscope.actions.views import view_sections
 from convscope.actions.watching import film
 from convscope.files.atomic import write_text
 from convscope.records.progress import Progress, silent
@@ -46,6 +47,7 @@ def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
         *filter_film_sections(run.path),
         *steps_for(card.task).sections(run, which=which, progress=progress),
         *_scan(run),
+        *view_sections(run.path),
     ]
     verdict: Words = tuple((v.title, v.detail) for v in run.verdicts)
     notes: Words = tuple((note, "") for note in start.get("notes", []))

@@ -36,6 +36,7 @@ COMMANDS = {
     "evaluate": ("convscope.cli.results:evaluate", "How right a trained network is, on its test pictures or on DATA."),
     "predict": ("convscope.cli.results:predict", "What a trained network says of FILES, as CSV and JSON."),
     "report": ("convscope.cli.results:report", "Write the report of a run: one HTML file."),
+    "keep": ("convscope.cli.results:keep", "Put a picture with words into the report of a run."),
     "look": ("convscope.cli.inside:look", "Feature maps, filters and Grad-CAM for FILES."),
     "explain": ("convscope.cli.explain:explain", "Why the network says so: heat maps by many methods, and one page."),
     "judge": ("convscope.cli.believe:judge", "Which explanations can be believed: measures and sanity checks."),

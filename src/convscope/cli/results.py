@@ -119,6 +119,24 @@ def report(run: str, /, *, out: Path | None = None) -> None:
     say(f"Report: {page}")
 
 
+def keep(run: str, picture: Path | None = None, /, *, title: str, words: str = "", code: str = "") -> None:
+    """Put a picture with words into the report of a run; it is there when the report is written next.
+
+    Args:
+        run: a run folder, a name below runs/, or `last`.
+        picture: a PNG, JPEG or WebP file; left out for words alone.
+        title: one line above it.
+        words: what is to be seen.
+        code: Python lines that make it again.
+    """
+    from convscope.actions.opening import find_run
+    from convscope.actions.views import View, keep_view
+    from convscope.data.regular import read_regular
+
+    data = read_regular(picture, key=str(picture)) if picture is not None else b""
+    say(f"Kept: {keep_view(find_run(run), View(title, words, code, picture=data))}")
+
+
 def show_predictions(predictions: Predictions) -> None:
     """Print the first predictions as a table."""
     from convscope.actions.predict import as_rows

@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from convscope.errors import ConvscopeError, RunLockedError
-from convscope.studio import routes_data, routes_explain, routes_look, routes_places, routes_runs, routes_units
+from convscope.studio import (
+    routes_data,
+    routes_explain,
+    routes_look,
+    routes_places,
+    routes_runs,
+    routes_units,
+    routes_views,
+)
 from convscope.studio.desk import Desk
 from convscope.studio.guard import Guard
 from convscope.studio.places import Places, UnknownPlaceError
@@ -38,7 +46,7 @@ def build_app(
 
     app = FastAPI(title="convscope studio", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for routes in (routes_places, routes_look, routes_units, routes_explain, routes_data, routes_runs):
+    for routes in (routes_places, routes_look, routes_units, routes_explain, routes_data, routes_runs, routes_views):
         app.include_router(routes.routes, prefix="/api")
     app.add_exception_handler(ConvscopeError, _told)
     if page is not None:

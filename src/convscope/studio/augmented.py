@@ -60,6 +60,8 @@ def _run(augmenter: Any, images: np.ndarray, draws: dict[str, np.ndarray]) -> np
 
 def _square(desk: Desk, picture: str, side: int) -> np.ndarray:
     source, rest = split_id(picture)
-    file = desk.uploaded(rest) if source == UPLOADED else desk.data_file(source, int(rest))
-    found = decode_file(file, 3, (side, side), key="picture")
+    if source == UPLOADED:
+        found = decode_file(desk.uploaded(rest), 3, (side, side), key="picture")
+    else:
+        found = desk.decoded(source, int(rest), 3, (side, side))
     return fit_picture(found, Preprocess(side, side, 3))[0]

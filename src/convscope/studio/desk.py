@@ -7,7 +7,8 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,16 +16,19 @@ import numpy as np
 
 from convscope.actions.opening import BUNDLE
 from convscope.data.opening import read_data
-from convscope.errors import DataError, DataNotFoundError, PictureError
+from convscope.data.slices import SlicesSource
+from convscope.errors import DataError, DataNotFoundError, PictureError, RunError
 from convscope.files.manifest import MANIFEST
-from convscope.records.samples import Samples
+from convscope.records.card import Opened
+from convscope.records.samples import Picture, Samples
 from convscope.studio.places import Place, Places
+from convscope.studio.variant import Variant, parse_variant
 
 if TYPE_CHECKING:
     from convscope.actions.look import Scope
 
 T = TypeVar("T")
-MODELS, DATA_SETS, UPLOADS, MOST_READ = 3, 8, 64, 400
+MODELS, BENCHES, DATA_SETS, UPLOADS, MOST_READ = 3, 2, 8, 64, 400
 ANSWER_BYTES = 256 << 20
 
 
@@ -56,6 +60,33 @@ class Shelf(Generic[T]):
         return made
 
 
+class Bench:
+    """A second copy of a model, whose numbers may be changed; its compiled functions are kept between changes."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Remember the weights as they were saved."""
+        self.scope = scope
+        self._saved = scope.model.get_weights()
+        self._now: Variant | None = None
+
+    def show(self, variant: Variant) -> Scope:
+        """The copy with exactly these changes.
+
+        Raises:
+            ModelError, UnknownLayerError, PlanError: a change that can't be made.
+        """
+        from convscope.actions.changed import change_kernels, draw_anew
+
+        if variant != self._now:
+            self._now = None
+            self.scope.model.set_weights(self._saved)
+            if variant.drawn:
+                draw_anew(self.scope.model, variant.drawn)
+            change_kernels(self.scope.model, variant.edits)
+            self._now = variant
+        return self.scope
+
+
 class Desk:
     """Opens what the page asks for and keeps the latest; `busy` is held while a model runs, one question at a time."""
 
@@ -65,6 +96,7 @@ class Desk:
         self.busy = threading.RLock()
         self.answers: Shelf[bytes] = Shelf(ANSWER_BYTES, len)
         self._scopes: Shelf[Scope] = Shelf(MODELS)
+        self._benches: Shelf[Bench] = Shelf(BENCHES)
         self._samples: Shelf[Samples] = Shelf(DATA_SETS)
         self._readable: Shelf[np.ndarray] = Shelf(DATA_SETS)
         self._uploads = Path(tempfile.mkdtemp(prefix="convscope-studio-"))  # mode 0700
@@ -75,23 +107,45 @@ class Desk:
         shutil.rmtree(self._uploads, ignore_errors=True)
 
     def version(self, model: str) -> Hashable:
-        """Equal as long as the saved model is the same."""
-        place = self.places.get(model, "run", "model")
+        """Equal as long as the saved model and what is changed of it are the same."""
+        place = self.places.get(parse_variant(model).place, "run", "model")
         file = _model_file(place)
         facts = file.stat() if file.exists() else None
         return model, facts and (facts.st_mtime_ns, facts.st_size)
 
-    def scope(self, model: str) -> Scope:
-        """The opened model of a run or model place.
+    @contextmanager
+    def using(self, model: str) -> Iterator[Scope]:
+        """The model that the page means, with its epoch and its changed numbers, for the time of one question.
 
         Raises:
             UnknownPlaceError, RunError, BundleError: nothing that can be opened there.
+            DataError, ModelError, UnknownLayerError, PlanError: a change that can't be made.
         """
+        variant = parse_variant(model)
+        plain = f"{variant.place}@{variant.epoch}" if variant.epoch is not None else variant.place
+        with self.busy:
+            if variant.is_changed:
+                bench = self._benches.get(self.version(plain), lambda: Bench(self._opened(variant)))
+                yield bench.show(variant)
+            else:
+                yield self._scopes.get(self.version(plain), lambda: self._opened(variant))
+
+    def card(self, model: str) -> Opened:
+        """A model with its card, as it is saved: what it takes, which classes it knows."""
+        with self.using(parse_variant(model).place) as scope:
+            return Opened(scope.model, scope.card, model)
+
+    def _opened(self, variant: Variant) -> Scope:
         from convscope.actions.look import Scope  # brings Keras: the page is there before it
 
-        place = self.places.get(model, "run", "model")
-        with self.busy:
-            return self._scopes.get(self.version(model), lambda: Scope(place.path))
+        place = self.places.get(variant.place, "run", "model")
+        if variant.epoch is None:
+            return Scope(place.path)
+        from convscope.actions.epochs import model_of_epoch
+
+        if place.kind != "run":
+            raise RunError(f"{place.name}: expected a run to open an epoch of, got a single model; open its run")
+        return Scope(model_of_epoch(place.path, variant.epoch))
 
     def samples(self, data: str) -> Samples:
         """The pictures of a data place; none is decoded."""
@@ -108,21 +162,20 @@ class Desk:
 
         return self._readable.get(data, found)
 
-    def data_file(self, data: str, index: int) -> Path:
-        """The file of one picture.
+    def decoded(self, data: str, index: int, channels: int, at_least_hw: tuple[int, int] | None) -> Picture:
+        """One picture of a data place: a file, or a slice of a volume.
 
         Raises:
-            DataError: no such picture, or a file that lies outside the opened folder.
+            DataError: no such picture, or one whose files lie outside the opened folder. PictureError: unreadable.
         """
         place, samples = self.places.get(data, "data"), self.samples(data)
-        path = getattr(samples.pictures, "path", None)
-        if not 0 <= index < len(samples) or path is None:
+        if not 0 <= index < len(samples):
             raise DataError(f"expected a picture from 0 to {len(samples) - 1}, got {index}")
         root = place.path if place.path.is_dir() else (samples.root or place.path.parent).resolve()
-        file = Path(path(index)).resolve()
-        if not file.is_relative_to(root):
-            raise DataError(f"picture {index} of {place.name} lies outside the opened folder; open that folder too")
-        return file
+        for file in files_behind(samples.pictures, index):
+            if not file.resolve().is_relative_to(root):
+                raise DataError(f"picture {index} of {place.name} lies outside the opened folder; open that folder too")
+        return samples.pictures.read(index, channels, at_least_hw)
 
     def put(self, data: bytes) -> str:
         """Keep an uploaded picture under a name made here; the oldest of more than 64 goes."""
@@ -138,6 +191,16 @@ class Desk:
         if name not in self._names:
             raise DataNotFoundError("this uploaded picture is gone: the studio was started anew; drop it in again")
         return self._names[name]
+
+
+def files_behind(source: Any, index: int) -> list[Path]:
+    """The files that one picture is read from: its own, or those of its volume."""
+    if isinstance(source, SlicesSource):
+        return list(source.files[source.places[index][0]].paths)
+    place = getattr(source, "file_of", None) or getattr(source, "path", None)
+    if place is None:
+        raise DataError("expected pictures in files, got arrays; open their folder")
+    return [Path(place(index))]
 
 
 def _opens(samples: Samples, index: int) -> bool:

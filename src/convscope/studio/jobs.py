@@ -5,6 +5,7 @@ Nothing of a training lives here. Its state is its run folder; it goes on when t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,10 +13,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from convscope.actions.run_folder import RunFolder
 from convscope.data.naming import shown
 from convscope.errors import PlanError, RunError, RunLockedError
 from convscope.files.atomic import write_text
@@ -23,6 +27,7 @@ from convscope.files.journal import JOURNAL
 from convscope.files.lock import LOCK, FolderLock
 from convscope.training.plan import Plan
 
+NICE, WAIT_S = 5, 600
 ASKED, LOG = "asked.toml", "training.log"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
@@ -82,6 +87,44 @@ def stop(folder: Path) -> None:
     os.kill(holder, signal.SIGINT)
 
 
+def finish(folder: Path) -> None:
+    """End a training now: it is paused, and resumed with as many epochs as it has, so that the model is made of them.
+
+    The second step waits for the first in a thread; where the studio is closed in between, the run is paused.
+
+    Raises:
+        RunError: nothing to finish: no epoch is done yet, or the run is finished.
+    """
+    run = RunFolder(folder)
+    if not run.stopped:
+        raise RunError(f"{folder.name}: this run is finished already")
+    if not run.history.epochs:
+        raise RunError(f"{folder.name}: no epoch is done yet; wait for the first")
+    if is_running(folder):
+        stop(folder)
+    threading.Thread(target=_finish_when_stopped, args=(folder,), name="finish", daemon=True).start()
+
+
+def _finish_when_stopped(folder: Path) -> None:
+    end = time.monotonic() + WAIT_S
+    while is_running(folder) and time.monotonic() < end:
+        time.sleep(0.2)
+    run = RunFolder(folder)
+    if not run.stopped or is_running(folder):
+        return
+    from convscope.training.checkpoint import checkpoints
+
+    rows = run.history.epochs
+    head = sum(row.get("phase") == "head" for row in rows)
+    newest = checkpoints(folder)
+    begun = 1 if newest and "batch" in newest[0].name else 0  # an epoch that was begun is trained to its end
+    is_head = len(rows) == head and head > 0
+    epochs = ["--epochs", str(0 if is_head else len(rows) - head + begun)]
+    if head:
+        epochs += ["--head-epochs", str(head + begun if is_head else head)]
+    _spawn(folder, ["train", "--resume", str(folder), *epochs])
+
+
 def is_running(folder: Path) -> bool:
     """Whether a living process writes this run: it holds the folder's lock, or was started here and still starts up."""
     mine = _STARTED.get(folder)
@@ -108,13 +151,17 @@ def last_words(folder: Path) -> str:
 
 def _spawn(folder: Path, command: list[str]) -> None:
     with open(folder / LOG, "ab") as log:
-        _STARTED[folder] = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "convscope", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # closing the studio or its terminal does not reach it
         )
+    _STARTED[folder] = process
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)  # the page stays smooth while it trains
 
 
 def _holder(folder: Path) -> int | None:

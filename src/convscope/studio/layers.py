@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from convscope.actions.inside import spatial_layers
 from convscope.actions.look import Scope
-from convscope.errors import ModelError
+from convscope.errors import ConvscopeError, ModelError
 from convscope.records.field import ReceptiveField
 from convscope.scope.calls import Call
 from convscope.scope.costs import costs_of
@@ -90,10 +91,14 @@ def _field(field: ReceptiveField | None) -> dict[str, Any] | None:
 
 
 def activity(scope: Scope, inputs: np.ndarray) -> dict[str, Any]:
-    """For one picture, per layer: mean, largest value, share of zeros; for the bars beside the graph."""
+    """For one picture, per layer: mean, largest value, share of zeros; for the bars beside the graph.
+
+    `gradient` is the mean size of the gradient of the highest class' score at the layer's output; left out where the
+    score does not depend on the layer or none can be taken (boxes, masks).
+    """
     names = [c.name for c in scope.probe.calls(inputs) if c.steps == 1 and len(c.output_shapes) == 1]
     seen = scope.probe.activations(inputs, names)
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for name, values in seen.items():
         flat = np.asarray(values, np.float64)
         rows[name] = {
@@ -101,4 +106,16 @@ def activity(scope: Scope, inputs: np.ndarray) -> dict[str, Any]:
             "largest": float(flat.max(initial=0.0)),
             "zeros": float((flat == 0).mean()),
         }
+    for name, size in _gradients(scope, inputs, names).items():
+        rows[name]["gradient"] = size
     return rows
+
+
+def _gradients(scope: Scope, inputs: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Mean size of the score's gradient, layer by layer, in one pass; nothing where one pass can't give it."""
+    try:
+        ways = spatial_layers(scope, inputs)
+        seen = scope.probe.gradients(inputs, None, [n for n in names if n in ways])
+    except ConvscopeError:
+        return {}
+    return {place.call: float(np.abs(values).mean()) for place, values in seen.gradients.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.actions.changed import kernel_of
 from convscope.actions.look import Scope
 from convscope.actions.predict import decode, known_card
 from convscope.errors import ModelError
@@ -69,8 +70,11 @@ def prediction(scope: Scope, given: Given) -> dict[str, Any]:
     card = known_card(Opened(scope.model, scope.card))
     truth = given.truth if given.truth in card.classes else ""  # the folder may name other classes than the network
     facts = {"task": card.task, "label": given.label, "truth": truth, "classes": len(card.classes)}
-    if card.task not in ("classify", "multilabel", "regress"):
-        return {**facts, "unsure_below": 0.0, "rows": []}  # boxes and masks have no list of classes to show
+    if card.task in ("detect", "segment"):
+        from convscope.studio.marks import boxes_said, mask_shares
+
+        said = boxes_said(scope, given) if card.task == "detect" else mask_shares(scope, given)
+        return {**facts, "unsure_below": card.unsure_below, "rows": [], **said}
     outputs = np.asarray(scope.probe.outputs(given.inputs)[0], np.float32)
     named = Samples(_Named([given.label]), None, card.task, card.classes)
     found = decode(card, outputs, named)
@@ -105,8 +109,14 @@ def number(scope: Scope, given: Given, layer: str, *, at: Sequence[int], channel
     return {
         "asked": {"layer": asked.layer, "at": list(asked.at), "channel": asked.channel, "value": asked.computed},
         "way": way,
-        "worked": as_facts(worked, until=asked.layer),
+        "worked": {**as_facts(worked, until=asked.layer), "editable": is_editable(scope, worked.layer)},
     }
+
+
+def is_editable(scope: Scope, layer: str) -> bool:
+    """Whether single numbers of this layer's kernel can be changed."""
+    found = scope.probe.by_path.get(layer.split("#")[0])
+    return found is not None and kernel_of(found) is not None
 
 
 def _is_input(scope: Scope, name: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from convscope.actions.scan import scan
 from convscope.actions.scan_report import read_audit
@@ -14,6 +16,7 @@ from convscope.files.journal import plain
 from convscope.records.audit import Audit
 from convscope.studio.asked import TheDesk
 from convscope.studio.augmented import augmented_strip
+from convscope.studio.decided import left_out, write_left_out
 from convscope.studio.packing import pack
 from convscope.studio.routes_look import BINARY
 
@@ -60,3 +63,22 @@ def _facts(audit: Audit, ids: dict[str, str]) -> bytes:
     for finding in facts["findings"]:
         finding["pictures"] = [[[ids.get(key, ""), shown(key)] for key in group] for group in finding["pictures"]]
     return json.dumps(plain(facts), ensure_ascii=False, allow_nan=False).encode()
+
+
+class Decided(BaseModel):
+    """Numbers of the pictures of a data set that a person leaves out."""
+
+    model_config = ConfigDict(extra="forbid")
+    left_out: list[int] = Field(max_length=20_000)
+
+
+@routes.get("/decisions/{id}")
+def decisions(desk: TheDesk, id: str) -> dict[str, Any]:
+    """What a person decided about a data set: the pictures that trainings begun here leave out."""
+    return {"left_out": left_out(desk, id)}
+
+
+@routes.post("/decisions/{id}")
+def decide(desk: TheDesk, id: str, *, decided: Decided) -> dict[str, Any]:
+    """Write the decisions beside the runs; the data itself is never changed."""
+    return {"left_out": write_left_out(desk, id, decided.left_out)}

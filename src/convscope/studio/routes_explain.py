@@ -1,4 +1,4 @@
-"""Why the network says so: any method on one picture, and the judge's numbers."""
+"""Why the network says so: any method on one picture, on a class, a box or a mask; and the judge's numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Response
 
+from convscope.actions.look import Scope
+from convscope.errors import PlanError
 from convscope.files.journal import plain
+from convscope.records.attribution import Attribution
 from convscope.studio.asked import TheDesk
 from convscope.studio.desk import once
 from convscope.studio.packing import pack
-from convscope.studio.pictures import given_picture
+from convscope.studio.pictures import Given, given_picture
 from convscope.studio.routes_look import BINARY, aim
 
 MOST_JUDGED = 6
@@ -43,17 +46,12 @@ def methods() -> list[dict[str, Any]]:
 def heat(
     desk: TheDesk, model: str, *, picture: str, how: str = "grad-cam", target: str = "", layer: str = ""
 ) -> Response:
-    """One explanation of one picture, packed."""
+    """One explanation of one picture, packed; `target` is a class, a box or, for masks, a class where it is said."""
 
     def made() -> bytes:
-        from convscope.actions.explain import explain
-        from convscope.explaining.method import method
-
         given = given_picture(desk, model, picture)
-        scope = desk.scope(model)
-        usual = scope.card.feature_layer if scope.card else ""  # as `convscope explain` takes it from the bundle
-        chosen = (layer or usual or None) if method(how).needs_layer else None
-        found = explain(scope, given.inputs, how, aim(target), chosen, labels=(given.label,))
+        with desk.using(model) as scope:
+            found = _explained(scope, given, how, target, layer)
         limit = float(np.quantile(np.abs(found.heat[0]), 0.99)) if found.values is not None else 0.0
         facts = {
             "method": found.method,
@@ -73,6 +71,26 @@ def heat(
     return Response(once(desk, key, made), media_type=BINARY)
 
 
+def _explained(scope: Scope, given: Given, how: str, target: str, layer: str) -> Attribution:
+    """One explanation by the task of the model; for a class as `convscope explain` makes it from the bundle."""
+    from convscope.actions.explain import explain
+    from convscope.explaining.method import method
+
+    task = scope.card.task if scope.card else "classify"
+    if task == "detect":
+        from convscope.studio.marks import box_heat
+
+        return box_heat(scope, given, how, aim(target) or 0, layer or None)
+    usual = scope.card.feature_layer if scope.card else ""
+    chosen = (layer or usual or None) if method(how).needs_layer else None
+    if task == "segment":
+        from convscope.studio.marks import mask_target
+
+        probe, wanted = mask_target(scope, given, aim(target) or 0)
+        return explain(probe, given.inputs, how, wanted, chosen, labels=(given.label,))
+    return explain(scope, given.inputs, how, aim(target), chosen, labels=(given.label,))
+
+
 @routes.get("/judge")
 def judged(desk: TheDesk, model: str, *, picture: str, how: str, target: str = "") -> Any:
     """How far some explanations of one picture can be believed."""
@@ -81,6 +99,29 @@ def judged(desk: TheDesk, model: str, *, picture: str, how: str, target: str = "
 
     names = [name for name in how.split(",") if name in METHODS.names()][:MOST_JUDGED]
     given = given_picture(desk, model, picture)
-    with desk.busy:
-        found = judge(desk.scope(model).probe, given.inputs, names, aim(target), sanity=False)
-    return plain(found.as_dict())
+    with desk.using(model) as scope:
+        task = scope.card.task if scope.card else "classify"
+        if task == "detect":
+            raise PlanError("expected a classifier or a segmenter to judge explanations of; the judge has no boxes yet")
+        if task == "segment":
+            from convscope.studio.marks import mask_target
+
+            probe, wanted = mask_target(scope, given, aim(target) or 0)
+            return plain(judge(probe, given.inputs, names, wanted, sanity=False).as_dict())
+        return plain(judge(scope.probe, given.inputs, names, aim(target), sanity=False).as_dict())
+
+
+@routes.get("/mask")
+def mask(desk: TheDesk, model: str, *, picture: str) -> Response:
+    """The class of each pixel as a segmenter says it, packed."""
+
+    def made() -> bytes:
+        from convscope.studio.marks import mask_said
+
+        given = given_picture(desk, model, picture)
+        with desk.using(model) as scope:
+            if scope.card is None or scope.card.task != "segment":
+                raise PlanError("expected a model that segments, got one of another task; open a run on masks")
+            return pack({"classes": list(scope.card.classes)}, {"mask": mask_said(scope, given)})
+
+    return Response(once(desk, ("mask", desk.version(model), picture), made), media_type=BINARY)

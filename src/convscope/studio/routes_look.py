@@ -13,6 +13,7 @@ from convscope.files.journal import plain
 from convscope.studio.asked import TheDesk
 from convscope.studio.desk import once
 from convscope.studio.pictures import given_picture
+from convscope.studio.variant import parse_variant
 
 BINARY = "application/octet-stream"
 RankBy = Literal["relevance", "activation", "variance", "index"]
@@ -36,8 +37,7 @@ def layers(desk: TheDesk, model: str) -> dict[str, Any]:
     """Every layer with shape, cost, field and inputs."""
     from convscope.studio.layers import network
 
-    scope = desk.scope(model)
-    with desk.busy:
+    with desk.using(model) as scope:
         found = network(scope)
     card = scope.card
     found["card"] = card and {
@@ -53,12 +53,21 @@ def layers(desk: TheDesk, model: str) -> dict[str, Any]:
 
 @routes.get("/activity")
 def active(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
-    """How strongly each layer answers to one picture."""
+    """How strongly each layer answers to one picture, and how strongly the answer depends on it."""
     from convscope.studio.layers import activity
 
     given = given_picture(desk, model, picture)
-    with desk.busy:
-        return activity(desk.scope(model), given.inputs)
+    with desk.using(model) as scope:
+        return activity(scope, given.inputs)
+
+
+@routes.get("/epochs")
+def epochs(desk: TheDesk, model: str) -> dict[str, Any]:
+    """The epochs of a run that can be opened: those whose checkpoint is kept."""
+    from convscope.actions.epochs import kept_epochs
+
+    place = desk.places.get(parse_variant(model).place, "run", "model")
+    return {"kept": kept_epochs(place.path) if place.kind == "run" else []}
 
 
 @routes.get("/maps")
@@ -71,7 +80,8 @@ def maps(
         from convscope.studio.maps import packed_maps
 
         given = given_picture(desk, model, picture)
-        return packed_maps(desk.scope(model), given, layer, rank_by=rank, target=aim(target))
+        with desk.using(model) as scope:
+            return packed_maps(scope, given, layer, rank_by=rank, target=aim(target))
 
     key = ("maps", desk.version(model), picture, layer, rank, target)
     return Response(once(desk, key, made), media_type=BINARY)
@@ -83,8 +93,8 @@ def says(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
     from convscope.studio.maps import prediction
 
     given = given_picture(desk, model, picture)
-    with desk.busy:
-        return prediction(desk.scope(model), given)
+    with desk.using(model) as scope:
+        return prediction(scope, given)
 
 
 @routes.get("/number")
@@ -93,5 +103,5 @@ def one_number(desk: TheDesk, model: str, *, picture: str, layer: str, channel: 
     from convscope.studio.maps import number
 
     given = given_picture(desk, model, picture)
-    with desk.busy:
-        return plain(number(desk.scope(model), given, layer, at=place_of(at), channel=channel))
+    with desk.using(model) as scope:
+        return plain(number(scope, given, layer, at=place_of(at), channel=channel))

@@ -11,7 +11,7 @@ import convscope
 from convscope.data.decode import decode_picture
 from convscope.draw.png import png_bytes
 from convscope.studio.asked import TheDesk
-from convscope.studio.pictures import UPLOADED, given_picture, listed, thumbnail
+from convscope.studio.pictures import UPLOADED, given_picture, listed, slices_beside, thumbnail
 from convscope.studio.places import has_model
 
 MOST_LISTED, LARGEST_PX = 200, 1024
@@ -53,3 +53,9 @@ def picture(desk: TheDesk, id: str, *, model: str = "", longest: int = 160) -> R
         return Response(png_bytes(given_picture(desk, model, id).eye), media_type="image/png")
     data = thumbnail(desk, id, max(16, min(longest, LARGEST_PX)))
     return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+@routes.get("/slices")
+def slices(desk: TheDesk, picture: str) -> dict[str, Any]:
+    """Where a slice lies in its volume; nothing for other pictures."""
+    return slices_beside(desk, picture)

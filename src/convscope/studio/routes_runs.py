@@ -18,6 +18,7 @@ from convscope.errors import RunError
 from convscope.files.journal import JOURNAL, plain
 from convscope.studio import jobs
 from convscope.studio.asked import TheDesk
+from convscope.studio.decided import names_left_out
 from convscope.studio.film import packed_film
 from convscope.studio.places import Place
 from convscope.training.plan import Plan
@@ -118,7 +119,9 @@ def film(desk: TheDesk, id: str) -> Response:
 def begin(desk: TheDesk, wish: Wish) -> dict[str, str]:
     """Begin a training in a process of its own."""
     data = desk.places.get(wish.data, "data")
-    folder = jobs.begin(data.path, wish.name, wish.options, desk.places.runs)
+    names = names_left_out(desk, wish.data)
+    options = {"leave_out": names, **wish.options} if names else wish.options
+    folder = jobs.begin(data.path, wish.name, options, desk.places.runs)
     return {"name": folder.name}
 
 
@@ -136,6 +139,13 @@ def begun(desk: TheDesk, name: str) -> dict[str, Any]:
 def stop(desk: TheDesk, id: str) -> dict[str, bool]:
     """Ask a training to stop with a checkpoint."""
     jobs.stop(desk.places.get(id, "run").path)
+    return {"asked": True}
+
+
+@routes.post("/runs/{id}/finish")
+def finish(desk: TheDesk, id: str) -> dict[str, bool]:
+    """End a training with what it has: the best epoch so far becomes the model."""
+    jobs.finish(desk.places.get(id, "run").path)
     return {"asked": True}
 
 

@@ -60,6 +60,9 @@ class Plan(BaseModel):
     )
     val_share: float = _option("data", 0.15, "Share of the pictures kept for validation.", ge=0, lt=1)
     test_share: float = _option("data", 0.15, "Share of the pictures kept for the final test.", ge=0, lt=1)
+    leave_out: tuple[str, ...] = _option(
+        "data", (), "Names of pictures to leave out, as the scan shows them; nothing is changed on disk."
+    )
     folds: int = _option("data", 0, "Cross-validation with this many folds; 0 for one split.", ge=0, le=100)
     seed: int = _option("data", 0, "Seed of the split, the weights, the order and all augmentation.", ge=0, lt=2**31)
     strict: bool = _option("data", False, "Stop at the first bad picture instead of setting it aside by name.")

@@ -2,6 +2,7 @@
 import { untrack } from 'svelte'
 import { address, go } from './address.svelte.js'
 import { fresh, get } from './api.js'
+import { spec } from './variant.js'
 
 export const open = $state({ places: [], first: '', version: '', failed: '', ready: false, pictureless: false })
 
@@ -24,6 +25,9 @@ export function modelId() {
   const asked = address.params.model
   return asked && place(asked) ? asked : (models().find((p) => p.id === open.first) ?? models()[0])?.id ?? ''
 }
+
+/** The model of the address with its epoch and its changes, as the server takes it. */
+export const modelSpec = () => spec(modelId(), address.params)
 
 export function dataId() {
   const asked = address.params.data

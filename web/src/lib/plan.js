@@ -20,7 +20,7 @@ export function field(name, property, value) {
 export function form({ schema, defaults }) {
   const fields = []
   for (const [name, property] of Object.entries(schema.properties)) {
-    if (name === 'augment' || name === 'folds' || name === 'value_range') continue
+    if (['augment', 'folds', 'value_range', 'leave_out'].includes(name)) continue
     fields.push(field(name, property, defaults[name]))
   }
   const inner = schema.$defs?.Augmentation?.properties ?? {}
@@ -45,7 +45,7 @@ export function read(f, text) {
     const value = Number(text)
     return Number.isFinite(value) ? value : text
   }
-  if (f.kind === 'list') return String(text).split(/[ ,]+/).filter(Boolean).map(Number)
+  if (f.kind === 'list') return String(text).split(/[ ,]+/).filter(Boolean).map((part) => (Number.isFinite(Number(part)) ? Number(part) : part))
   return text
 }
 

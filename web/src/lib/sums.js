@@ -19,6 +19,7 @@ export function groups(worked) {
   const cells = patch.map((p, i) => ({
     patch: p, kernel: kernel?.[i] ?? null, product: products[i], padding: padding[i],
     at: positions.slice(i * rank, i * rank + rank), source: worked.sources[source[i]] ?? '', index: i,
+    full: many ? Math.floor(i / per) * worked.shape.at(-1) + worked.channels[i % per] : (worked.channels[i] ?? i), // place in the whole filter
   }))
   const columns = many ? (worked.shape.length > 2 ? worked.shape.at(-2) : worked.shape[0]) : Math.min(patch.length, 16)
   const found = Array.from({ length: per }, (_, c) => ({ channel: many ? worked.channels[c] : -1, cells: [], columns, sum: 0 }))

@@ -77,14 +77,14 @@ export function visible(grid, left, top, width, height) {
 export const isSigned = (maps) => maps.low.data.some((v) => v < 0)
 
 /** Lowest and highest value of the colours of one channel: its own, or the layer's; symmetric about 0 when signed. */
-export function limits(maps, channel, shared) {
+export function limits(maps, channel, shared, kind = isSigned(maps) ? 'diverging' : 'viridis') {
   let low = maps.low.data[channel]
   let high = maps.high.data[channel]
   if (shared) {
     low = Math.min(...maps.low.data)
     high = Math.max(...maps.high.data)
   }
-  if (!isSigned(maps)) return [shared ? Math.min(0, low) : low, high]
+  if (kind === 'viridis') return [shared ? Math.min(0, low) : low, high]
   const end = Math.max(Math.abs(low), Math.abs(high))
   return [-end, end]
 }
@@ -103,10 +103,11 @@ export function paint(values, [low, high], colours, out, start, stride, width) {
 
 /** The sheet of a layer's maps. `canvas(w, h)` makes a canvas, so that tests need no browser. */
 export class Sheet {
-  constructor(maps, { shared = false, canvas }) {
+  constructor(maps, { shared = false, canvas, scaled = null }) {
     const [count, height, width] = maps.maps.shape
     Object.assign(this, { maps, count, height, width, shared, canvas })
-    this.kind = isSigned(maps) ? 'diverging' : 'viridis'
+    const ends = scaled ?? maps // ranges of the colours: its own, or shared with the sheet beside
+    this.kind = isSigned(ends) ? 'diverging' : 'viridis'
     this.across = Math.max(1, Math.min(count, Math.ceil(Math.sqrt((count * height) / width)), Math.floor(8192 / width)))
     this.atlas = canvas(this.across * width, Math.ceil(count / this.across) * height)
     const context = this.atlas.getContext('2d')
@@ -114,10 +115,10 @@ export class Sheet {
     const out = new Uint32Array(picture.data.buffer)
     const colours = packedTable(this.kind)
     const size = width * height
-    const layer = shared ? limits(maps, 0, true) : null
+    const layer = shared ? limits(ends, 0, true) : null
     for (let c = 0; c < count; c++) {
       const start = Math.floor(c / this.across) * height * this.atlas.width + (c % this.across) * width
-      const own = layer ?? limits(maps, c, false)
+      const own = layer ?? limits(ends, c, false, this.kind)
       paint(maps.maps.data.subarray(c * size, c * size + size), own, colours, out, start, this.atlas.width, width)
     }
     context.putImageData(picture, 0, 0)
