@@ -126,7 +126,7 @@ def drops(desk: TheDesk, model: str, *, layer: str, data: str) -> Response:
 
 
 @routes.get("/dream")
-def dream(desk: TheDesk, model: str, *, layer: str, channel: int, steps: int = 96) -> Response:
+def dream(desk: TheDesk, model: str, *, layer: str, channel: int, steps: int = 48) -> Response:
     """A picture grown to fire one filter most, packed."""
 
     def made() -> bytes:
