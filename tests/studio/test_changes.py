@@ -72,7 +72,9 @@ def test_a_changed_kernel_moves_value_maps_and_prediction_as_set_weights_does(st
     np.testing.assert_allclose([by_name[c] for c in opened.card.classes], shares / shares.sum(), atol=1e-3)
     # and without the changes all is as before, in memory and on disk
     plain = unpack(get(studio, "maps", model=studio[1], picture=picture, layer="block2_relu1").content)[1]["maps"]
-    again = unpack(get(studio, "maps", model=f"{studio[1]}!block1_conv1~2~4~9", picture=picture, layer="block2_relu1").content)
+    again = unpack(
+        get(studio, "maps", model=f"{studio[1]}!block1_conv1~2~4~9", picture=picture, layer="block2_relu1").content
+    )
     assert np.abs(plain - got).max() > 1e-3 and np.abs(again[1]["maps"] - got).max() > 1e-3
     assert digest(studio[3]) == before
 
@@ -84,7 +86,9 @@ def test_an_epoch_is_opened_with_its_own_weights(studio):
     assert 6 in epochs and len(epochs) >= 2
     picture = f"{studio[1]}.0"
     maps = {
-        n: unpack(get(studio, "maps", model=f"{studio[1]}@{n}", picture=picture, layer="block1_conv1").content)[1]["maps"]
+        n: unpack(get(studio, "maps", model=f"{studio[1]}@{n}", picture=picture, layer="block1_conv1").content)[1][
+            "maps"
+        ]
         for n in (epochs[0], epochs[-1])
     }
     assert np.abs(maps[epochs[0]] - maps[epochs[-1]]).max() > 1e-4

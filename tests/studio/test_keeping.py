@@ -59,7 +59,8 @@ def test_a_view_goes_into_the_report_as_pixels_and_text(studio):
 
 @pytest.mark.parametrize(
     ("change", "status"),
-    [({"picture": "not base64!"}, 400), ({"picture": base64.b64encode(b"GIF89a no").decode()}, 400), ({"title": ""}, 422),
+    [({"picture": "not base64!"}, 400),
+     ({"picture": base64.b64encode(b"GIF89a no").decode()}, 400), ({"title": ""}, 422),
      ({"title": "x" * 201}, 422), ({"picture": "A" * 900_001}, 422), ({"path": "/etc"}, 422)],
 )  # fmt: skip
 def test_a_view_that_is_none_is_refused(studio, change, status):
@@ -70,7 +71,11 @@ def test_a_view_that_is_none_is_refused(studio, change, status):
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e%2fplan", "1", "0001.json", "²"])
 def test_no_name_of_a_view_leads_out_of_the_run(studio, name):
-    assert studio[0].post(f"/api/runs/{studio[1]}/views/{name}/drop", json={}, headers=OWN).status_code in (400, 404, 405)
+    assert studio[0].post(f"/api/runs/{studio[1]}/views/{name}/drop", json={}, headers=OWN).status_code in (
+        400,
+        404,
+        405,
+    )
     assert (studio[3] / "plan.toml").is_file()
 
 
@@ -100,7 +105,7 @@ def test_left_out_pictures_are_in_no_part_and_named(tmp_path):
     assert [(s.key, s.reason) for s in samples.set_aside] == [
         ("left/01.png", "left out by the plan"), ("right/03.png", "left out by the plan"),
     ]  # fmt: skip
-    with pytest.raises(DataError, match="no picture is named 'left/1.png'"):
+    with pytest.raises(DataError, match=r"no picture is named 'left/1\.png'"):
         open_samples(folder, Plan(leave_out=("left/1.png",)))
 
 
