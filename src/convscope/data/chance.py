@@ -25,7 +25,8 @@ _NAMES = (
 # fmt: on
 _SLOT = {name: place for place, name in enumerate(_NAMES)}
 _RAND = len(_NAMES)  # two numbers for each of at most eight RandAugment operations follow
-_WIDTH = _RAND + 16
+_MIXED = _RAND + 16  # whether MixUp or CutMix happens at all
+_WIDTH = _MIXED + 1
 _ASPECT = np.log(3.3)  # erased rectangles are at most 3.3 times as tall as wide, or the reverse (Zhong et al. 2020)
 
 
@@ -47,7 +48,7 @@ def uniforms(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
         indices: (n,) int64 sample indices.
 
     Returns:
-        (n, 44) float64 in [0, 1): the top 53 bits of each raw number.
+        (n, 45) float64 in [0, 1): the top 53 bits of each raw number.
 
     Raises:
         PlanError: a negative seed or epoch.
@@ -83,7 +84,7 @@ def numbers_for(purpose: int, *, seed: int, epoch: int, index: int, count: int) 
 
 def is_mixed(augmentation: Augmentation) -> bool:
     """Whether each sample is mixed with a partner (MixUp or CutMix)."""
-    return augmentation.mixup > 0 or augmentation.cutmix > 0
+    return augmentation.mix_chance > 0 and (augmentation.mixup > 0 or augmentation.cutmix > 0)
 
 
 def partner_indices(augmentation: Augmentation, seed: int, epoch: int, indices: np.ndarray, n: int) -> np.ndarray:
@@ -218,6 +219,7 @@ def _mix(a: Augmentation, u: np.ndarray) -> dict[str, np.ndarray]:
     cut = _column(u, "mix_kind") < 0.5 if a.mixup and a.cutmix else np.full(len(u), a.cutmix > 0)
     alpha = np.where(cut, a.cutmix, a.mixup)
     share = betaincinv(alpha, alpha, _column(u, "mix"))
+    share = np.where(u[:, _MIXED] < a.mix_chance, share, 1.0)  # the rest keeps all of itself
     side = np.where(cut, np.sqrt(1 - share), 0)
     box = _box(side, side, _column(u, "mix_y"), _column(u, "mix_x"))
     blend = np.where(cut, 1, share)

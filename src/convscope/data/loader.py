@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from convscope.data.budget import CacheBudget
 from convscope.data.chance import draw, epoch_order, is_mixed, partner_indices
 from convscope.data.fit import freed_blocks_kept
+from convscope.data.mosaic import Tiles, draw_tiles, with_mosaics
 from convscope.data.prefetch import Submit, at_once, default_workers, prefetched
 from convscope.data.rows import DROPPED, PictureRows, Taken, Unreadable
 from convscope.errors import DataError, PlanError
@@ -39,7 +41,9 @@ class Loader:
         batch_size: pictures per batch; the last batch may be smaller.
         seed: of the order and of the augmentation.
         shuffle: a new order in each epoch.
-        augmentation: what to draw for each sample; the loader draws, layers/augment.py applies.
+        augmentation: what to draw for each sample; the loader draws, layers/augment.py applies. Mosaics, which are
+            pictures with boxes of their own, are made here.
+        calm_from: from this epoch on pictures stay apart: no mosaic, MixUp or CutMix; None for never.
         workers: decoding threads; None is one for each usable core.
         cache: where decoded pictures may stay for the next epoch, and how many bytes of them.
         fast_decode: JPEGs much larger than the frame are decoded at a reduced size (by 1/255 different on average).
@@ -59,6 +63,7 @@ class Loader:
     seed: int = 0
     shuffle: bool = False
     augmentation: Augmentation = _NOTHING
+    calm_from: int | None = None
     workers: int | None = None
     cache: CacheBudget = _SHARE
     fast_decode: bool = True
@@ -142,13 +147,21 @@ class Loader:
     def _start(self, submit: Submit, number: tuple[int, int]) -> _Job:
         epoch, i = number
         indices = self.indices(epoch, i)
-        job = _Job(epoch, self._read(submit, indices))
-        if not self.augmentation.is_off:
-            job.draws = submit(_draw, self.augmentation, self.seed, epoch, indices)
-        if is_mixed(self.augmentation):
-            partners = partner_indices(self.augmentation, self.seed, epoch, indices, len(self.samples))
+        job, change = _Job(epoch, self._read(submit, indices)), self._changes(epoch)
+        if not change.is_off:
+            job.draws = submit(_draw, change, self.seed, epoch, indices)
+        if is_mixed(change):
+            partners = partner_indices(change, self.seed, epoch, indices, len(self.samples))
             job.partners = self._read(submit, partners)
+        if change.mosaic:
+            tiles = draw_tiles(change.mosaic, seed=self.seed, epoch=epoch, indices=indices, n=len(self.samples))
+            if len(tiles.rows):
+                job.tiles, job.others = tiles, self._read(submit, tiles.partners)
         return job
+
+    def _changes(self, epoch: int) -> Augmentation:
+        is_calm = self.calm_from is not None and epoch >= self.calm_from
+        return self.augmentation.calmed() if is_calm else self.augmentation
 
     def _read(self, submit: Submit, indices: np.ndarray) -> _Part:
         """Start reading pictures in chunks, straight into one array where their shape is known."""
@@ -163,13 +176,20 @@ class Loader:
     def _finish(self, job: _Job) -> Batch:
         images, indices, kept = self._join(job.own)
         draws = None if job.draws is None else {name: value[kept] for name, value in job.draws.result().items()}
-        batch = Batch(images, self._truth(indices), indices, job.epoch, draws)
+        truth = self._truth(indices)
+        if job.tiles is not None and job.others is not None and truth is not None:
+            others = self._partners(job.others, kept)
+            images, truth = with_mosaics((images, truth), others, job.tiles, self.preprocess)
         if job.partners is None:
-            return batch
-        partners, chosen, has_partner = self._join(job.partners)
+            return Batch(images, truth, indices, job.epoch, draws)
+        return Batch(images, truth, indices, job.epoch, draws, *self._partners(job.partners, kept))
+
+    def _partners(self, part: _Part, kept: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Partner pictures with their truth, or None; nothing may be missing."""
+        pictures, chosen, has_partner = self._join(part)
         if not (kept.all() and has_partner.all()):
-            raise DataError("expected every picture to be readable for MixUp and CutMix, or unreadable='replace'")
-        return Batch(images, batch.truth, indices, job.epoch, draws, partners, self._truth(chosen))
+            raise DataError("expected every picture to be readable to be mixed with others, or unreadable='replace'")
+        return pictures, self._truth(chosen)
 
     def _truth(self, indices: np.ndarray) -> np.ndarray | None:
         return None if self.samples.truth is None else self.samples.truth[indices]
@@ -216,6 +236,8 @@ class _Job:
     own: _Part
     draws: Future[dict[str, np.ndarray]] | None = None
     partners: _Part | None = None
+    tiles: Tiles | None = None
+    others: _Part | None = None  # the pictures that mosaics are filled with
 
 
 def _draw(augmentation: Augmentation, seed: int, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """Mosaic: four pictures share one frame, meeting at a random point; boxes are cut and moved along.
 
+It happens to a batch before all other changes: a mosaic is a picture of the frame's size with boxes of its own.
+
 Source: Bochkovskiy et al. 2020, "YOLOv4", section 3.3.
 """
 
@@ -14,6 +16,9 @@ from convscope.arrays.box_moves import MIN_SIDE_PX, VISIBLE
 from convscope.arrays.boxes import box_areas
 from convscope.data.chance import MOSAIC, numbers_for
 from convscope.data.fit import resized
+from convscope.data.places import boxes_in_frame
+from convscope.records.boxes import Boxes
+from convscope.records.geometry import Preprocess
 
 TILES = 4
 
@@ -27,23 +32,26 @@ class MosaicDraw:
         centre_yx: where the four meet, in shares of the frame, 0.3 to 0.7.
         scales: (4,) size of each picture compared with the frame, 0.5 to 1.
         order: (4,) which picture goes top left, top right, bottom left, bottom right.
+        luck: 0..1; the sample becomes a mosaic when this is below the planned chance.
     """
 
     partners: np.ndarray
     centre_yx: tuple[float, float]
     scales: np.ndarray
     order: np.ndarray
+    luck: float = 0.0
 
 
 def draw_mosaic(*, seed: int, epoch: int, index: int, n: int) -> MosaicDraw:
     """What happens to sample `index` of n: a function of (seed, epoch, index) alone, never of the batch."""
-    u = numbers_for(MOSAIC, seed=seed, epoch=epoch, index=index, count=13)
+    u = numbers_for(MOSAIC, seed=seed, epoch=epoch, index=index, count=14)
     steps = 1 + np.floor(u[:3] * (n - 1)).astype(np.int64) if n > 1 else np.zeros(3, np.int64)
     return MosaicDraw(
         partners=(index + steps) % n,
         centre_yx=(0.3 + 0.4 * float(u[3]), 0.3 + 0.4 * float(u[4])),
         scales=0.5 + 0.5 * u[5:9],
         order=np.argsort(u[9:13], kind="stable"),
+        luck=float(u[13]),
     )
 
 
@@ -111,3 +119,62 @@ def _lay(values: np.ndarray, small: np.ndarray, corner: tuple[int, int], window:
         values[first_y:last_y, first_x:last_x] = small[
             first_y - corner[0] : last_y - corner[0], first_x - corner[1] : last_x - corner[1]
         ]
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Which samples of a batch become mosaics, and of which other samples.
+
+    Attributes:
+        rows: (m,) int64 places in the batch.
+        draws: one for each of them.
+        partners: (3 m,) int64 indices of the other pictures, three for each row.
+    """
+
+    rows: np.ndarray
+    draws: tuple[MosaicDraw, ...]
+    partners: np.ndarray
+
+
+def draw_tiles(chance: float, *, seed: int, epoch: int, indices: np.ndarray, n: int) -> Tiles:
+    """Choose among the samples of a batch; each by its own chance, never by the batch.
+
+    Args:
+        chance: share of the samples that become mosaics.
+        seed: a whole number of at least 0.
+        epoch: likewise.
+        indices: (b,) int64 sample indices of the batch.
+        n: how many samples there are.
+    """
+    every = [draw_mosaic(seed=seed, epoch=epoch, index=index, n=n) for index in np.asarray(indices).tolist()]
+    rows = [row for row, one in enumerate(every) if one.luck < chance]
+    chosen = tuple(every[row] for row in rows)
+    partners = np.concatenate([np.zeros(0, np.int64), *(one.partners for one in chosen)])
+    return Tiles(np.array(rows, np.int64), chosen, partners)
+
+
+def with_mosaics(
+    own: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray], tiles: Tiles, frame: Preprocess
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put the mosaics of a batch in the places of its pictures.
+
+    Args:
+        own: (b, h, w, c) pictures in the network's frame and (b,) Boxes of the whole pictures.
+        others: likewise the partners', as `tiles.partners` asks for them.
+        tiles: from `draw_tiles`.
+        frame: how whole pictures came into the frame.
+
+    Returns:
+        Pictures and (b,) Boxes; those of a mosaic are in pixels of the frame, which is then the whole picture. Crowds
+        are left out of it.
+    """
+    images, truth = own[0].copy(), own[1].copy()
+    high, wide = int(images.shape[1]), int(images.shape[2])
+    for number, (row, one) in enumerate(zip(tiles.rows.tolist(), tiles.draws, strict=True)):
+        three = slice(3 * number, 3 * number + 3)
+        pictures = [own[0][row], *others[0][three]]
+        boxes = [boxes_in_frame(marked, frame) for marked in (own[1][row], *others[1][three])]
+        made = make_mosaic(pictures, boxes, one, fill=frame.fill)
+        images[row] = made.values
+        truth[row] = Boxes(made.xyxy, made.labels, (high, wide))
+    return images, truth

@@ -1,4 +1,4 @@
-"""Where a picture comes to lie in the network's frame, known from its size alone; masks go there by the same map."""
+"""Where a picture comes to lie in the network's frame, known from its size alone; boxes and masks go there as well."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from convscope.data.fit import resized
 from convscope.errors import DataError
+from convscope.records.boxes import Boxes
 from convscope.records.geometry import Letterbox, Preprocess
 from convscope.records.masks import VOID
 
@@ -31,6 +32,21 @@ def place_of(picture_hw: tuple[int, int], preprocess: Preprocess) -> Letterbox:
     inner = (min(frame[0], max(1, round(high * scale))), min(frame[1], max(1, round(wide * scale))))
     shift = (float((frame[0] - inner[0]) // 2), float((frame[1] - inner[1]) // 2))
     return Letterbox(picture_hw, frame, (inner[0] / high, inner[1] / wide), shift)
+
+
+def boxes_in_frame(truth: Boxes, preprocess: Preprocess) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes that are no crowd, (k, 4) float32 xyxy in frame pixels clipped to the frame, and their labels.
+
+    A box of which a crop leaves nothing is dropped.
+    """
+    place = place_of(truth.picture_hw, preprocess)
+    single = ~truth.is_crowd
+    corners = truth.xyxy[single].reshape(-1, 2)[:, ::-1]  # y, x
+    moved = place.to_network(corners)[:, ::-1].reshape(-1, 4)
+    high, wide = place.network_hw
+    clipped = np.clip(moved, 0, [wide, high, wide, high]).astype(np.float32)
+    kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    return clipped[kept], truth.labels[single][kept]
 
 
 def mask_in_frame(mask: np.ndarray, place: Letterbox) -> np.ndarray:

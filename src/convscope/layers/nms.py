@@ -1,8 +1,9 @@
 """Non-maximum suppression on tensors of fixed size: per class, over all classes, and soft.
 
 The greedy rule (the surest box removes what overlaps it, then the next one that is left) is found without a walk over
-the boxes: start with all kept, then again and again keep exactly those that no kept, surer box overlaps. Boxes settle
-from the surest down, so the first state that does not change is the greedy one; mostly after a handful of rounds.
+the boxes, a block of them at a time: start with all of the block kept, then again and again keep exactly those that no
+kept, surer box overlaps. Boxes settle from the surest down, so the first state that does not change is the greedy one;
+mostly after a handful of rounds. What the block kept then removes what it overlaps further down, at once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ ops = keras.ops
 
 MODES = ("class-wise", "agnostic", "soft")
 NONE = -1.0  # score of an empty place
+BLOCK = 256  # boxes that settle together
 
 
 class Kept(NamedTuple):
@@ -69,19 +71,43 @@ def suppress(
         return _soft(boxes, scores, labels, most=most, score_threshold=score_threshold, sigma=sigma)
     order = ops.argsort(-scores, axis=-1)
     ranked = ops.take_along_axis(scores, order, axis=1)
-    overlaps = pairwise_iou(*[ops.take_along_axis(boxes, ops.expand_dims(order, -1), axis=1)] * 2) > iou_threshold
-    if labels is not None and mode == "class-wise":
-        overlaps = ops.logical_and(overlaps, _same(ops.take_along_axis(labels, order, axis=1)))
-    kept = _settled(overlaps, ranked > score_threshold)
+    sorted_boxes = ops.take_along_axis(boxes, ops.expand_dims(order, -1), axis=1)
+    by_class = labels is not None and mode == "class-wise"
+    sorted_labels = ops.take_along_axis(labels, order, axis=1) if by_class else None
+    kept = _greedy(sorted_boxes, sorted_labels, ranked > score_threshold, iou_threshold)
     return _first(kept, ranked, order, most)
 
 
-def _same(labels: Any) -> Any:
-    return ops.equal(ops.expand_dims(labels, -1), ops.expand_dims(labels, -2))
+def _greedy(boxes: Any, labels: Any, candidates: Any, iou_threshold: float) -> Any:
+    """(n, k, 4) and (n, k) labels or None, in order of score, and (n, k) bool -> (n, k) bool, the greedy choice.
+
+    A block at a time: it settles within itself, then removes what it overlaps from all that come after.
+    """
+    k = boxes.shape[1]
+    kept, waiting = [], candidates
+    for first in range(0, k, BLOCK):
+        size = min(BLOCK, k - first)
+        rows = boxes[:, first : first + size]
+        settled = _settled(_hits(rows, rows, labels, (first, first), iou_threshold), waiting[:, :size])
+        kept.append(settled)
+        if first + size < k:
+            hits = _hits(rows, boxes[:, first + size :], labels, (first, first + size), iou_threshold)
+            removed = ops.any(ops.logical_and(hits, ops.expand_dims(settled, -1)), axis=1)
+            waiting = ops.logical_and(waiting[:, size:], ops.logical_not(removed))
+    return ops.concatenate(kept, axis=1) if len(kept) > 1 else kept[0]
+
+
+def _hits(rows: Any, others: Any, labels: Any, places: tuple[int, int], iou_threshold: float) -> Any:
+    """(n, b, 4) and (n, m, 4) -> (n, b, m) bool, whether they are of one class and overlap."""
+    hits = pairwise_iou(rows, others) > iou_threshold
+    if labels is None:
+        return hits
+    own, theirs = (labels[:, first : first + x.shape[1]] for first, x in zip(places, (rows, others)))
+    return ops.logical_and(hits, ops.equal(ops.expand_dims(own, -1), ops.expand_dims(theirs, -2)))
 
 
 def _settled(overlaps: Any, candidates: Any) -> Any:
-    """(n, k, k) bool in order of score and (n, k) bool -> (n, k) bool, the greedy choice."""
+    """(n, b, b) bool in order of score and (n, b) bool -> (n, b) bool, the greedy choice."""
     k = overlaps.shape[-1]
     above = ops.cast(ops.logical_and(overlaps, ops.triu(ops.ones((k, k), "bool"), 1)), "float32")
 

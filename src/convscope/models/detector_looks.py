@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convscope.arrays.nms import suppress
 from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.errors import PlanError
@@ -111,32 +112,16 @@ def removed_by_suppression(
     Returns:
         What was kept, the surest first, and what was removed.
     """
-    order = np.argsort(-candidates.scores, kind="stable")
-    boxes, labels = candidates.xyxy[order].astype(np.float64), candidates.labels[order]
-    kept: list[int] = []
-    removed: list[tuple[int, int, float]] = []
-    for i in range(len(order)):
-        overlap = _iou(boxes[i], boxes[kept])
-        if class_wise:
-            overlap = np.where(labels[kept] == labels[i], overlap, 0.0)
-        over = np.flatnonzero(overlap > iou_threshold)
-        if len(over):
-            removed.append((i, int(over[0]), float(overlap[over[0]])))
-        else:
-            kept.append(i)
-    gone = order[[i for i, _, _ in removed]] if removed else order[:0]
-    return _rows(candidates, order[kept]), Removed(
-        _rows(candidates, gone), np.array([k for _, k, _ in removed], int), np.array([v for _, _, v in removed])
+    done = suppress(
+        candidates.xyxy, candidates.scores, labels=candidates.labels if class_wise else None, iou_above=iou_threshold
     )
+    order = np.argsort(-candidates.scores, kind="stable")
+    gone = order[done.removed_by[order] >= 0]
+    place = np.zeros(len(order), int)
+    place[done.kept] = np.arange(len(done.kept))
+    removed = Removed(_rows(candidates, gone), place[done.removed_by[gone]], done.overlap[gone])
+    return _rows(candidates, done.kept), removed
 
 
 def _rows(boxes: FoundBoxes, rows: np.ndarray) -> FoundBoxes:
     return FoundBoxes(boxes.xyxy[rows], boxes.labels[rows], boxes.scores[rows])
-
-
-def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    both = np.prod(np.maximum(high - low, 0.0), axis=1)
-    area = np.prod(np.maximum(box[2:] - box[:2], 0.0))
-    areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0.0), axis=1)
-    return both / np.maximum(area + areas - both, 1e-7)

@@ -1,23 +1,17 @@
-"""From a detector's raw boxes to what it found: the surest candidates, overlaps removed, on any back end."""
+"""From a detector's raw boxes to what it found: the surest candidates, overlaps removed; in NumPy, the same everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from convscope.backend.selection import load_keras
-from convscope.backend.tensors import compiled, to_numpy
+from convscope.arrays.nms import suppress, suppress_softly
+from convscope.backend.tensors import to_numpy
 from convscope.errors import PlanError
-from convscope.layers.boxes import clipped
-from convscope.layers.nms import MODES, suppress
 from convscope.registry import nearest
 
-keras = load_keras()
-ops = keras.ops
-
+MODES = ("class-wise", "agnostic", "soft")  # as in layers/nms
 CANDIDATES = 1000  # the surest pairs of box and class that go into suppression
 
 
@@ -33,42 +27,6 @@ class FoundBoxes(NamedTuple):
     xyxy: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
-
-
-def candidates(boxes: Any, scores: Any, most: int = CANDIDATES) -> tuple[Any, Any, Any]:
-    """The surest pairs of box and class.
-
-    Args:
-        boxes: (n, k, 4), or (n, k, classes, 4) with a box for each class.
-        scores: (n, k, classes).
-        most: how many, less when there are fewer.
-
-    Returns:
-        (n, m, 4) boxes, (n, m) scores, (n, m) int32 labels, the surest first.
-    """
-    k, classes = scores.shape[1], scores.shape[2]
-    score, place = ops.top_k(ops.reshape(scores, (-1, k * classes)), min(most, k * classes))
-    place = ops.cast(place, "int32")
-    per_class = len(boxes.shape) == 4
-    row = place if per_class else place // classes
-    flat = ops.reshape(boxes, (-1, k * classes, 4)) if per_class else boxes
-    return ops.take_along_axis(flat, ops.expand_dims(row, -1), axis=1), score, place % classes
-
-
-@lru_cache(maxsize=16)
-def _finder(
-    frame_hw: tuple[int, int], score_threshold: float, iou_threshold: float, most: int, mode: str
-) -> Callable[[Any, Any], Any]:
-    def find(boxes: Any, scores: Any) -> tuple[Any, Any, Any, Any]:
-        box, score, label = candidates(ops.cast(boxes, "float32"), ops.cast(scores, "float32"))
-        box = clipped(box, frame_hw)
-        kept = suppress(
-            box, score, label, most=most, iou_threshold=iou_threshold, score_threshold=score_threshold, mode=mode
-        )
-        chosen = ops.take_along_axis(box, ops.expand_dims(kept.index, -1), axis=1)
-        return chosen, ops.take_along_axis(label, kept.index, axis=1), kept.score, kept.valid
-
-    return compiled(find)
 
 
 def decode_outputs(
@@ -103,12 +61,36 @@ def decode_outputs(
             "expected score_threshold in 0..1, iou_threshold above 0 and at most 1, max_detections of at least 1, got "
             f"{score_threshold}, {iou_threshold}, {max_detections}"
         )
-    hw = (int(frame_hw[0]), int(frame_hw[1]))
-    find = _finder(hw, float(score_threshold), float(iou_threshold), int(max_detections), mode)
-    made = find(ops.convert_to_tensor(outputs["boxes"]), ops.convert_to_tensor(outputs["scores"]))
-    return [_of_picture(*rows) for rows in zip(*(to_numpy(x) for x in made))]
+    most = np.tile(np.array(frame_hw, np.float32)[::-1], 2)
+    boxes, scores = (np.asarray(_array(outputs[name]), np.float32) for name in ("boxes", "scores"))
+    found = []
+    for box, score in zip(boxes, scores):
+        surest = _candidates(np.clip(box, 0.0, most), score, score_threshold)
+        found.append(_suppressed(surest, mode, score_threshold, iou_threshold, max_detections))
+    return found
 
 
-def _of_picture(box: np.ndarray, label: np.ndarray, score: np.ndarray, valid: np.ndarray) -> FoundBoxes:
-    real = valid & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
-    return FoundBoxes(box[real].astype(np.float32), label[real].astype(np.int64), score[real].astype(np.float32))
+def _array(values: Any) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else to_numpy(values)
+
+
+def _candidates(boxes: np.ndarray, scores: np.ndarray, above: float) -> FoundBoxes:
+    """The surest pairs of box and class of one picture: (k, 4) or (k, classes, 4) and (k, classes) -> at most
+    CANDIDATES, the surest first; boxes without area are left out."""
+    classes = scores.shape[1]
+    place = np.flatnonzero(scores.ravel() > above)
+    place = place[np.argsort(-scores.ravel()[place], kind="stable")[:CANDIDATES]]
+    row, label = np.divmod(place, classes)
+    xyxy = boxes[row, label] if boxes.ndim == 3 else boxes[row]
+    real = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+    return FoundBoxes(xyxy[real], label[real].astype(np.int64), scores.ravel()[place][real])
+
+
+def _suppressed(surest: FoundBoxes, mode: str, score: float, iou: float, most: int) -> FoundBoxes:
+    labels = None if mode == "agnostic" else surest.labels
+    if mode == "soft":
+        done = suppress_softly(surest.xyxy, surest.scores, labels=labels, score_at_least=score, most=most)
+    else:
+        done = suppress(surest.xyxy, surest.scores, labels=labels, iou_above=iou, most=most)
+    kept = done.kept
+    return FoundBoxes(surest.xyxy[kept], surest.labels[kept], done.scores[kept].astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from convscope.errors import PlanError
 
@@ -49,6 +49,8 @@ class Augmentation:
         rand_augment_strength: their common strength, 0 to 1.
         mixup: two pictures blended by a share drawn from Beta(a, a); this is a (Zhang et al. 2018).
         cutmix: a window of another picture pasted in, its share drawn from Beta(a, a); this is a (Yun et al. 2019).
+        mix_chance: share of the pictures that MixUp and CutMix change.
+        mosaic: boxes only: share of the pictures that become a quarter of a frame of four (Bochkovskiy et al. 2020).
     """
 
     flip_horizontal: bool = False
@@ -68,6 +70,8 @@ class Augmentation:
     rand_augment_strength: float = 0.5
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_chance: float = 1.0
+    mosaic: float = 0.0
 
     def __post_init__(self) -> None:
         """Check ranges: shares lie in 0..1 (hue 0..0.5, scale and crop below 1), the rest is not negative."""
@@ -90,5 +94,9 @@ class Augmentation:
     @property
     def is_off(self) -> bool:
         """True when nothing is changed."""
-        strengths = {k: v for k, v in asdict(self).items() if k != "rand_augment_strength"}
+        strengths = {k: v for k, v in asdict(self).items() if k not in ("rand_augment_strength", "mix_chance")}
         return not any(strengths.values())
+
+    def calmed(self) -> Augmentation:
+        """Without what puts several pictures into one: for the last epochs of a detector."""
+        return replace(self, mixup=0.0, cutmix=0.0, mosaic=0.0)

@@ -246,10 +246,20 @@ def _fit_epochs(run: _Run, ready: _Pass) -> None:
             return
 
 
+def _calm_from(run: _Run, phase: Phase) -> int | None:
+    """The epoch of the run from which on boxes are learned from whole pictures again: near the last phase's end."""
+    plan = run.job.plan
+    last = plan_phases(run.network, plan, has_features=run.kind.has_features)[-1]
+    if run.job.train.task != "detect" or phase.name != last.name:
+        return None
+    first_epoch = len(run.state.rows) - run.state.phase_epochs
+    return first_epoch + phase.epochs - min(plan.calm_epochs, phase.epochs // 2)
+
+
 def _sources(run: _Run, phase: Phase) -> tuple[BatchSource, BatchSource | None]:
     """Loaders of pictures, or of features computed once."""
     job = run.job
-    train, val = job.train_loader(), job.val_loader()
+    train, val = job.train_loader(calm_from=_calm_from(run, phase)), job.val_loader()
     if phase.what != "head-on-features":
         return train, val
     if not job.plan.augment.is_off:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,10 @@ class TrainingJob:
             digest.update(truth_bytes(part.truth))
         return digest.hexdigest()
 
-    def train_loader(self, cache_folder: Path | None = None) -> Loader:
-        """Shuffled, augmented as planned."""
-        return self._loader(self.train, cache_folder, shuffle=True, augmentation=self.plan.augment)
+    def train_loader(self, cache_folder: Path | None = None, *, calm_from: int | None = None) -> Loader:
+        """Shuffled, augmented as planned; from epoch `calm_from` on pictures are not mixed any more."""
+        loader = self._loader(self.train, cache_folder, shuffle=True, augmentation=self.plan.augment)
+        return replace(loader, calm_from=calm_from)
 
     def val_loader(self, cache_folder: Path | None = None) -> Loader | None:
         """In order, never augmented; None without a validation part."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from convscope.arrays.box_moves import move_boxes, sample_draws
+from convscope.arrays.box_moves import VISIBLE, mix_boxes, move_boxes, sample_draws
 from convscope.backend.tensors import to_numpy
-from convscope.data.places import place_of
+from convscope.data.chance import is_mixed
+from convscope.data.mosaic import TILES
+from convscope.data.places import boxes_in_frame
 from convscope.errors import DataError, PlanError
 from convscope.layers.augment import Augmenter
 from convscope.records.boxes import Boxes
@@ -43,6 +45,8 @@ class BoxEncoder:
     def __call__(self, batch: Batch) -> Fed:
         """Bring boxes to the frame and move them with their pictures.
 
+        Under MixUp a box counts where its picture makes up at least a quarter of the pixels' values.
+
         Returns:
             (n, h, w, c) float32 pictures, and "boxes" (n, most, 4) float32 xyxy in frame pixels with "labels"
             (n, most) int32, NO_LABEL for padding. COCO's crowd groups are left out of training.
@@ -53,17 +57,15 @@ class BoxEncoder:
         if batch.truth is None:
             raise DataError("expected pictures with boxes to train on, got none; add annotations")
         images = np.asarray(batch.images, np.float32)
-        moved = batch.draws is not None and self.apply is not None
         if batch.draws is not None and self.apply is not None:
             images = to_numpy(self.apply(batch.images, batch.draws, batch.partners))
         hw = (int(images.shape[1]), int(images.shape[2]))
         boxes = np.zeros((len(images), self.most, 4), np.float32)
         labels = np.full((len(images), self.most), NO_LABEL, np.int32)
         for row, truth in enumerate(batch.truth):
-            xyxy, kept_labels = boxes_in_frame(truth, self.preprocess)
-            if moved and batch.draws is not None:
-                found = move_boxes(xyxy, sample_draws(batch.draws, row), hw)
-                xyxy, kept_labels = found.xyxy[found.kept], kept_labels[found.kept]
+            draws = sample_draws(batch.draws, row) if self.apply is not None else {}
+            partner = batch.partner_truth[row] if batch.partner_truth is not None and "mix_box" in draws else None
+            xyxy, kept_labels = self._placed(truth, partner, draws, hw)
             count = min(len(xyxy), self.most)
             boxes[row, :count], labels[row, :count] = xyxy[:count], kept_labels[:count]
         frame = self.preprocess
@@ -71,20 +73,25 @@ class BoxEncoder:
             images = images * np.float32(frame.scale) + np.float32(frame.offset)
         return images, {"boxes": boxes, "labels": labels}
 
+    def _placed(
+        self, truth: Boxes, partner: Boxes | None, draws: dict[str, np.ndarray], hw: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes and labels of one picture, and of its partner, after its draws."""
+        own = self._moved(truth, draws, hw)
+        if partner is None:
+            return own
+        mixed = mix_boxes(own, self._moved(partner, draws, hw), draws, hw)
+        shows = mixed.weights >= VISIBLE
+        return mixed.xyxy[shows], mixed.labels[shows]
 
-def boxes_in_frame(truth: Boxes, preprocess: Preprocess) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes that are no crowd, (k, 4) float32 xyxy in frame pixels clipped to the frame, and their labels.
-
-    A box of which a crop leaves nothing is dropped.
-    """
-    place = place_of(truth.picture_hw, preprocess)
-    single = ~truth.is_crowd
-    corners = truth.xyxy[single].reshape(-1, 2)[:, ::-1]  # y, x
-    moved = place.to_network(corners)[:, ::-1].reshape(-1, 4)
-    high, wide = place.network_hw
-    clipped = np.clip(moved, 0, [wide, high, wide, high]).astype(np.float32)
-    kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    return clipped[kept], truth.labels[single][kept]
+    def _moved(
+        self, truth: Boxes, draws: dict[str, np.ndarray], hw: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        xyxy, labels = boxes_in_frame(truth, self.preprocess)
+        if not draws:
+            return xyxy, labels
+        found = move_boxes(xyxy, draws, hw)
+        return found.xyxy[found.kept], labels[found.kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +137,9 @@ def box_kind(network: Any, job: TrainingJob) -> BoxKind:
 
 def most_boxes(job: TrainingJob) -> int:
     """Rows that hold the boxes of any picture of the job, at least 1; one number for all batches, so that a
-    back end compiles once."""
+    back end compiles once. Where pictures are mixed, the fullest ones may meet in one frame."""
     parts = [part.truth for part in (job.train, job.val) if part is not None and part.truth is not None]
-    return max([1, *(len(boxes) for truth in parts for boxes in truth)])
+    fullest = sorted((len(boxes) for truth in parts for boxes in truth), reverse=True)
+    change = job.plan.augment
+    together = (TILES if change.mosaic else 1) + (1 if is_mixed(change) else 0)
+    return max(1, sum(fullest[:together]))

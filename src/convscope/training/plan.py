@@ -164,6 +164,13 @@ class Plan(BaseModel):
         "head", True, "Run the frozen network once per picture (10x faster); the head then sees no augmentation."
     )
 
+    calm_epochs: int = _option(
+        "schedule",
+        10,
+        "Boxes: the last so many epochs, at most half of the last phase, run without mosaic, MixUp and CutMix.",
+        ge=0,
+    )
+
     # saving
     keep_checkpoints: int = _option("saving", 3, "How many checkpoints are kept besides the best.", ge=1)
     track: tuple[str, ...] = _option(

@@ -127,7 +127,7 @@ def test_truth_is_mixed_by_weight() -> None:
 
 def test_off_draws_nothing() -> None:
     assert draw(Augmentation(), seed=0, epoch=0, indices=np.arange(3)) == {}
-    assert all(not v or k == "rand_augment_strength" for k, v in asdict(Augmentation()).items())
+    assert all(not v or k in ("rand_augment_strength", "mix_chance") for k, v in asdict(Augmentation()).items())
 
 
 def test_negative_seed_is_refused() -> None:
