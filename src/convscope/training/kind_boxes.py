@@ -84,9 +84,7 @@ class BoxEncoder:
         shows = mixed.weights >= VISIBLE
         return mixed.xyxy[shows], mixed.labels[shows]
 
-    def _moved(
-        self, truth: Boxes, draws: dict[str, np.ndarray], hw: tuple[int, int]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _moved(self, truth: Boxes, draws: dict[str, np.ndarray], hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         xyxy, labels = boxes_in_frame(truth, self.preprocess)
         if not draws:
             return xyxy, labels

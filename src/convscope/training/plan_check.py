@@ -29,7 +29,9 @@ def check_plan(plan: Plan, train: Samples, *, smallest_side_px: int | None = Non
     if not plan.epochs and not plan.head_epochs:
         raise PlanError("expected epochs or head_epochs of at least 1, got 0 and 0; nothing would be trained")
     if plan.augment.mosaic and train.task != "detect":
-        raise PlanError(f"expected augment.mosaic = 0 for task {train.task}, got {plan.augment.mosaic:g}; it is for boxes")
+        raise PlanError(
+            f"expected augment.mosaic = 0 for task {train.task}, got {plan.augment.mosaic:g}; it is for boxes"
+        )
     _check_crop(plan, smallest_side_px)
     _check_folds(plan, train)
     _check_loss(plan, train)
