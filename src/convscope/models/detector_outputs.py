@@ -1,4 +1,4 @@
-"""From a detector's raw boxes to what it found: the surest candidates, overlaps removed; in NumPy, the same everywhere."""
+"""From a detector's raw boxes to what it found: the surest, overlaps removed; in NumPy, the same everywhere."""
 
 from __future__ import annotations
 
