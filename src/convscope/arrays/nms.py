@@ -60,13 +60,12 @@ def suppress(
             hits &= labels[block][:, None] == labels[waiting]
         np.fill_diagonal(hits, False)
         chosen = _settled(hits)[: None if most is None else most - count]
-        gone = hits[chosen].any(axis=0)
+        gone = np.asarray(hits[chosen].any(axis=0))
         by = np.array(chosen)[hits[chosen][:, gone].argmax(axis=0)]
         removed_by[waiting[gone]], overlap[waiting[gone]] = block[by], iou[by, np.flatnonzero(gone)]
         kept.append(block[chosen])
         count += len(chosen)
-        gone[: len(block)] = True
-        waiting = waiting[~gone]
+        waiting = waiting[~(gone | (np.arange(len(waiting)) < len(block)))]
     return Suppressed(np.concatenate(kept), removed_by, overlap, scores)
 
 
