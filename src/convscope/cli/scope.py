@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from convscope.cli.screen import progress, say, say_json
+from convscope.draw.numbers import THIN
 from convscope.errors import PlanError
 
 Names = Annotated[list[str] | None, Parameter(consume_multiple=True)]
@@ -24,9 +25,15 @@ def layers(run: str, /, *, json: bool = False) -> None:
 
     table = Scope(run).layers()
     if json:
-        say_json([dict(zip(table.headings, row, strict=True)) for row in table.rows])
+        say_json([{k: _number(k, v) for k, v in zip(table.headings, row, strict=True)} for row in table.rows])
         return
     say(str(table))
+
+
+def _number(heading: str, cell: str) -> int | str:
+    """A count as a number ("18 432"); anything else as it is."""
+    plain = cell.replace(THIN, "")
+    return int(plain) if heading in ("parameters", "MACs", "bytes") and plain.isdecimal() else cell
 
 
 def arithmetic(

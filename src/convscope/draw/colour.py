@@ -55,6 +55,11 @@ def class_colour(index: int) -> tuple[str, bool]:
     return CLASS_COLOURS[index % 8], index // 8 % 2 == 1
 
 
+def class_shape(index: int) -> str:
+    """Shape of class `index`; from the ninth on each colour meets another shape: no two of 64 classes look the same."""
+    return CLASS_SHAPES[(index + index // 8) % 8]
+
+
 def css_gradient(kind: str) -> str:
     """The stops of a colour bar for CSS: "viridis", "diverging" or "grey"."""
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.draw.colour import CLASS_SHAPES, class_colour
+from convscope.draw.colour import class_colour, class_shape
 from convscope.draw.numbers import percent, short
 from convscope.draw.spread import mark
 from convscope.draw.svg import INK, INK2, INK3, LINE, LINE2, rect, svg_figure, tag, text
@@ -58,7 +58,7 @@ def _cross(x: float, y: float) -> str:
 
 
 def _look(index: int | None) -> tuple[str, str]:
-    return ("ring", INK2) if index is None or index < 0 else (CLASS_SHAPES[index % 8], class_colour(index)[0])
+    return ("ring", INK2) if index is None or index < 0 else (class_shape(index), class_colour(index)[0])
 
 
 def _name(embedding: Embedding, index: int) -> str:

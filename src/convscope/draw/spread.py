@@ -21,7 +21,7 @@ from convscope.draw.axes import (
     upward,
     x_title,
 )
-from convscope.draw.colour import CLASS_SHAPES, class_colour
+from convscope.draw.colour import class_colour, class_shape
 from convscope.draw.numbers import count, percent_tick, short, three
 from convscope.draw.svg import ACCENT, INK2, line, rect, svg_figure, tag, text
 from convscope.records.figure import Figure
@@ -55,7 +55,7 @@ def mark(shape: str, x: float, y: float, colour: str) -> str:
 
 
 def _look(index: int) -> tuple[str, str]:
-    return ("disc", INK2) if index < 0 else (CLASS_SHAPES[index % 8], class_colour(index)[0])
+    return ("disc", INK2) if index < 0 else (class_shape(index), class_colour(index)[0])
 
 
 def _legend(groups: list[tuple[str, int, np.ndarray]]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from convscope.errors import DataError, UnknownLayerError
 from convscope.registry import nearest
+from convscope.scope.shown import table
 from convscope.scope.store_layout import engine, plain_spec, read_blocks, read_root
 
 
@@ -29,6 +30,25 @@ class MapStore:
         self.facts = read_root(self.path)
         self._whole = read_blocks(self.path)
         self._open: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        """How much is in it, then one line per layer."""
+        facts = self.facts
+        lines = [f"{self.path}: {int(self.written.sum())} of {facts['n']} pictures, {facts['dtype']}, {facts['codec']}"]
+        for layer, array in facts["arrays"].items():
+            lines.append(f"  {layer}: {' x '.join(map(str, facts['shapes'][array]))}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        """The same."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """A table of the layers."""
+        facts = self.facts
+        rows = [(layer, " x ".join(map(str, facts["shapes"][a]))) for layer, a in facts["arrays"].items()]
+        head, *_ = str(self).splitlines()
+        return table(head, ("layer", "height x width x channels"), rows)._repr_html_()
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 from convscope.draw.agreement import agreement_figure
 from convscope.draw.axes import BOTTOM, LEFT, RIGHT, TOP, across, log_ticks, round_ticks, round_top, whole_ticks
 from convscope.draw.bars import class_bars_figure, interval_figure
+from convscope.draw.colour import class_colour, class_shape
 from convscope.draw.confusion import confusion_figure
 from convscope.draw.curves import Curve, Marks, curves_figure
 from convscope.draw.reliability import reliability_figure
@@ -36,6 +37,10 @@ def words(root):
 
 def points(path):
     return [tuple(map(float, p.split(","))) for p in re.split("[MLZ]", path.get("d")) if p]
+
+
+def test_no_two_of_64_classes_look_the_same() -> None:
+    assert len({(class_shape(i), class_colour(i)[0]) for i in range(64)}) == 64
 
 
 def test_curve_points_lie_at_their_values():

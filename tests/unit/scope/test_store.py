@@ -69,6 +69,9 @@ def test_both_directions_and_plain_zarr(probe: Probe, tmp_path: Path, monkeypatc
     np.testing.assert_allclose(store.channel("inner/conv", 4), expected["inner/conv"][..., 4], atol=1e-5)
     np.testing.assert_allclose(store.predictions(), probe.outputs(PICTURES)[0], atol=1e-5)
     assert store.labels == tuple(truth) and store.ids[3] == "array/000003"
+    first, conv, _ = str(store).splitlines()
+    assert first.endswith("20 of 20 pictures, float32, lz4") and conv.strip() == "conv: 14 x 14 x 12"
+    assert "inner/conv" in store._repr_html_() and repr(store) == str(store)
 
     group = zarr.open_group(str(tmp_path / "maps.zarr"), mode="r")
     np.testing.assert_allclose(group["inner_conv"][:], expected["inner/conv"], atol=1e-5)
