@@ -137,7 +137,7 @@ def test_killed_and_gone_on_is_the_same_as_never_killed(tmp_path: Path, monkeypa
     folder = tmp_path / "maps.zarr"
     arguments = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (folder / BLOCKS).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
