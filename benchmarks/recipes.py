@@ -15,6 +15,7 @@ import statistics
 import time
 from pathlib import Path
 
+from benchmarks.timing import publish
 from convscope.actions.dataset import divide, open_samples
 from convscope.actions.trials import train_or_go_on
 from convscope.training.plan import Plan
@@ -22,7 +23,6 @@ from convscope.training.recipes import RECIPES, with_recipe
 
 SETS = ("cls-sign-digits", "cls-dog-cat", "cls-brain-mri-yesno")
 DATA = Path(os.environ.get("CONVSCOPE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-RESULTS = Path(__file__).parent / "results" / "recipes.md"
 
 
 def main() -> None:
@@ -50,8 +50,12 @@ def main() -> None:
                 f"{verdict(values, usual) if recipe else ''} | {seconds:.0f} |"
             )
             print(lines[-1], flush=True)
-    head = f"# Recipes, {given.model}, {given.seeds} seeds each\n\nBalanced accuracy on the test part.\n\n"
-    RESULTS.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    side = f" at {given.side} px" if given.side else ""
+    words = (
+        f"{given.model}{side}, {given.seeds} seeds each; balanced accuracy on the test part. CPU seconds are "
+        "those of this start of the benchmark, with other work on the machine."
+    )
+    publish("recipes", "Recipes against the plain default", [words, "\n".join(lines)])
 
 
 def measure(data: Path, recipe: str, given: argparse.Namespace) -> tuple[list[float], float]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from convscope.actions.dataset import open_samples, read_split
 from convscope.actions.opening import BUNDLE
 from convscope.actions.run import Run, open_run
 from convscope.actions.run_folder import PLAN, SWEPT
-from convscope.actions.train import train_parts
+from convscope.actions.train import team_words, train_parts
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JournalFile
 from convscope.files.lock import FolderLock
 from convscope.records.progress import Progress, silent
+from convscope.records.team import ALONE, Team
 from convscope.training.plan import Plan
 from convscope.training.resume import MAY_CHANGE
 
@@ -28,6 +30,7 @@ def resume_run(
     changes: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
+    team: Team = ALONE,
 ) -> Run:
     """Go on with a run, exactly where it stopped; a finished run goes on when it gets more epochs.
 
@@ -38,6 +41,7 @@ def resume_run(
         changes: plan fields to change: more epochs, patience, workers and the like; nothing that is learned from.
         callbacks: further Keras callbacks.
         progress: told about every long step.
+        team: this process' place among those that train together; their number may be another one than before.
 
     Raises:
         RunError: other data, no whole checkpoint, or nothing left to do.
@@ -54,6 +58,12 @@ def resume_run(
     if source is None:
         raise RunError(f"{found.path}: this run was trained on arrays; give the same data again")
     samples = open_samples(source, plan, model)
+    if not team.is_first:
+        with TemporaryDirectory(prefix="convscope-") as own_folder:
+            return train_parts(
+                Run(Path(own_folder)), read_split(found.path, samples), plan, start={}, resume=True,
+                saved_in=found.path, team=team,
+            )  # fmt: skip
     with FolderLock(found.path) as lock:
         sweep_temporary(found.path, *SWEPT)
         if lock.taken_over:
@@ -61,7 +71,11 @@ def resume_run(
         parts = read_split(found.path, samples)
         write_text(found.path / PLAN, plan.to_toml())
         fresh = Run(found.path)  # `found` remembers the plan and the model from before
-        return train_parts(fresh, parts, plan, own=model, start={}, resume=True, callbacks=callbacks, progress=progress)
+        for words in team_words(team):
+            JournalFile(found.path).write("note", text=words)
+        return train_parts(
+            fresh, parts, plan, own=model, start={}, resume=True, callbacks=callbacks, progress=progress, team=team
+        )
 
 
 def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:

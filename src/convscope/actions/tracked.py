@@ -14,6 +14,7 @@ from convscope.actions.run_folder import RunFolder
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
 from convscope.records.samples import Samples
+from convscope.records.team import ALONE, Team
 from convscope.training.plan import Plan
 from convscope.training.tracking import tracking
 
@@ -21,7 +22,9 @@ _PICTURES = 4
 
 
 @contextmanager
-def tracked(folder: Path, samples: Samples, prepared: Prepared, plan: Plan, *, resume: bool) -> Iterator[list[Any]]:
+def tracked(
+    folder: Path, samples: Samples, prepared: Prepared, plan: Plan, *, resume: bool, team: Team = ALONE
+) -> Iterator[list[Any]]:
     """Callbacks for `plan.track`, closed when the block ends; none where the plan names no tracker.
 
     Args:
@@ -30,9 +33,15 @@ def tracked(folder: Path, samples: Samples, prepared: Prepared, plan: Plan, *, r
         prepared: what is trained.
         plan: its `track` names the trackers.
         resume: whether the run is gone on with.
+        team: only its first process follows; with several processes maps of pictures are left out.
     """
+    if not team.is_first:
+        yield []
+        return
 
     def images() -> np.ndarray | None:
+        if team.processes > 1:
+            return None
         few = samples.subset(np.arange(min(_PICTURES, len(samples))))
         loader = Loader(few, prepared.preprocess, batch_size=len(few), cache=NO_CACHE, unreadable="drop")
         batch = loader.batch(0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from convscope.actions.dataset import Parts, divide, open_samples, start_facts, write_split
@@ -20,6 +21,8 @@ from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JOURNAL, JournalFile
 from convscope.files.lock import FolderLock
 from convscope.records.progress import Progress, silent
+from convscope.records.samples import Samples
+from convscope.records.team import ALONE, Team
 from convscope.training.plan import Plan
 from convscope.training.recipes import with_recipe
 
@@ -35,6 +38,7 @@ def train(
     continue_from: str | Path | None = None,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
+    team: Team = ALONE,
 ) -> Run:
     """Train a network on pictures.
 
@@ -50,9 +54,10 @@ def train(
         continue_from: begin with the weights of this run or bundle (new data, same classes).
         callbacks: further Keras callbacks.
         progress: told about every long step.
+        team: this process' place among those that train together, each of which calls this; see `train_together`.
 
     Returns:
-        The finished run.
+        The finished run; from all but the first process of a team a folder of its own with a journal alone.
 
     Raises:
         DataError, PlanError, ModelError, WeightsNotFoundError: what can't work, before anything is trained.
@@ -63,6 +68,10 @@ def train(
         raise PlanError("expected folds = 0 for one run; for cross-validation call convscope.cross_validate")
     samples = open_samples(data, plan, own)
     start = start_facts(data, samples, name, notes)
+    if not team.is_first:
+        return _beside(samples, plan, start, team, continue_from=continue_from)
+    if team.total > 1 and own is not None:
+        raise PlanError("expected a network by name for several devices, got a keras.Model; it lies on one of them")
     folder = _new_folder(out, start["name"].replace(" ", "-"))
     with FolderLock(folder):
         sweep_temporary(folder, *SWEPT)
@@ -70,8 +79,16 @@ def train(
         plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task, is_own=own is not None)
         return train_parts(
             Run(folder), parts, plan, own=own, start=start, continue_from=continue_from, callbacks=callbacks,
-            progress=progress,
+            progress=progress, team=team,
         )  # fmt: skip
+
+
+def _beside(samples: Samples, plan: Plan, start: dict[str, Any], team: Team, *, continue_from: Any) -> Run:
+    """Train as one of a team that is not its first: its journal is thrown away."""
+    with TemporaryDirectory(prefix="convscope-") as own_folder:
+        parts = divide(samples, plan)
+        plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task)
+        return train_parts(Run(Path(own_folder)), parts, plan, start=start, continue_from=continue_from, team=team)
 
 
 def train_parts(
@@ -83,50 +100,127 @@ def train_parts(
     start: dict[str, Any],
     continue_from: str | Path | None = None,
     resume: bool = False,
+    saved_in: Path | None = None,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
+    team: Team = ALONE,
 ) -> Run:
-    """Train on data that is already divided; the caller holds the folder's lock."""
+    """Train on data that is already divided; the caller holds the folder's lock.
+
+    Args:
+        run: its folder is written.
+        parts: the data.
+        plan: every choice.
+        own: the user's own model instead of a network by name.
+        start: facts for the journal's first line.
+        continue_from: a run or bundle whose weights come first.
+        resume: go on from the newest checkpoint.
+        saved_in: the folder that has it, where it is not the run's.
+        callbacks: further Keras callbacks.
+        progress: told about every long step.
+        team: the processes that train together.
+    """
+    from convscope.backend.distribution import spread
+    from convscope.bundle.saving import architecture_of
+    from convscope.training.plan_check import check_plan
+
+    check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
+    with spread(team):
+        prepared = steps_for(parts.samples.task).prepare(plan, parts.samples, own)
+        if own is not None:
+            architecture_of(own)  # a model that can't be saved is refused before hours of training, not after
+        if continue_from is not None:
+            _take_weights(prepared.model, continue_from)
+        if not resume:
+            _begin(run, parts, prepared, plan, start=start, team=team, progress=progress)
+        _fit(
+            run, parts, prepared, plan, resume=resume, saved_in=saved_in, callbacks=callbacks, progress=progress,
+            team=team,
+        )  # fmt: skip
+    if not team.is_alone:
+        prepared = _taken_back(prepared, parts, plan, team)
+    if team.is_first:
+        finish(run, parts, prepared, plan, progress=progress)
+    return run
+
+
+def _begin(
+    run: Run, parts: Parts, prepared: Any, plan: Plan, *, start: dict[str, Any], team: Team, progress: Progress
+) -> None:
+    """What a new run writes before it trains."""
+    journal = JournalFile(run.path)
+    write_text(run.path / PLAN, plan.to_toml())
+    write_split(run.path, parts)
+    if parts.audit is not None:
+        write_audit(run.path, parts.samples, parts.audit, progress=progress)
+    journal.write("start", **start, **begin_facts(parts, prepared, plan))
+    for note in (*prepared.notes, *team_words(team)):
+        journal.write("note", text=note)
+
+
+def team_words(team: Team) -> tuple[str, ...]:
+    """What the journal says of who trains together; nothing of a lone process."""
+    if team.is_alone:
+        return ()
+    processes = "1 process" if team.processes == 1 else f"{team.processes} processes"
+    devices = "1 device" if team.devices == 1 else f"{team.devices} devices"
+    words = f"data parallel: {processes} with {devices} each share every batch"
+    return words, "neither pictures nor layers are watched where several devices train"
+
+
+def _fit(
+    run: Run,
+    parts: Parts,
+    prepared: Any,
+    plan: Plan,
+    *,
+    resume: bool,
+    saved_in: Path | None,
+    callbacks: Sequence[Any],
+    progress: Progress,
+    team: Team,
+) -> None:
+    """Train, watched and tracked as planned."""
     from convscope.actions.learned import watch_layers
     from convscope.actions.tracked import tracked
     from convscope.actions.watching import watch, watch_filters
-    from convscope.bundle.saving import architecture_of
     from convscope.training.fit import fit
     from convscope.training.job import TrainingJob
-    from convscope.training.plan_check import check_plan
     from convscope.training.stopping import DivergedError
 
-    check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
-    prepared = steps_for(parts.samples.task).prepare(plan, parts.samples, own)
-    if own is not None:
-        architecture_of(own)  # a model that can't be saved is refused before hours of training, not after
-    if continue_from is not None:
-        _take_weights(prepared.model, continue_from)
-    job = TrainingJob(parts.train, parts.val, prepared.preprocess, plan, parts.sha256)
-    journal = JournalFile(run.path)
-    if not resume:
-        write_text(run.path / PLAN, plan.to_toml())
-        write_split(run.path, parts)
-        if parts.audit is not None:
-            write_audit(run.path, parts.samples, parts.audit, progress=progress)
-        journal.write("start", **start, **begin_facts(parts, prepared, plan))
-        for note in prepared.notes:
-            journal.write("note", text=note)
-    try:
-        shown = parts.val if len(parts.val) else parts.train
+    job = TrainingJob(parts.train, parts.val, prepared.preprocess, plan, parts.sha256, team)
+    shown = parts.val if len(parts.val) else parts.train
+    watched: list[Any] = []
+    if team.is_alone:  # one process can't run a model that lies on all devices
         watched = [
             *watch(run.path, shown, prepared, plan),
             *watch_filters(run.path, prepared, plan),
             *watch_layers(run.path, job, prepared),
         ]
-        with tracked(run.path, shown, prepared, plan, resume=resume) as trackers:
+    try:
+        with tracked(run.path, shown, prepared, plan, resume=resume, team=team) as trackers:
             called = (*watched, *trackers, *callbacks)
-            fit(prepared.trained, job, folder=run.path, resume=resume, callbacks=called, progress=progress)
+            fit(
+                prepared.trained, job, folder=run.path, resume=resume, saved_in=saved_in, callbacks=called,
+                progress=progress,
+            )  # fmt: skip
     except DivergedError:
         judge(run, parts, plan, diverged=True)
         raise
-    finish(run, parts, prepared, plan, progress=progress)
-    return run
+
+
+def _taken_back(prepared: Any, parts: Parts, plan: Plan, team: Team) -> Any:
+    """The same network with the same weights on this process alone; the team ends."""
+    from convscope.backend.distribution import leave
+    from convscope.training.weights import read_variables, write_variables
+
+    values = read_variables(prepared.model.variables)
+    leave(team)
+    if not team.is_first:
+        return prepared
+    fresh = steps_for(parts.samples.task).prepare(plan, parts.samples, None)
+    write_variables(fresh.model.variables, values, "weights")
+    return fresh
 
 
 def _choices(plan: Plan | None, model: Any) -> tuple[Plan, Any]:

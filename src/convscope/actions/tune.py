@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from convscope.actions.dataset import Parts, divide, open_samples, read_split, write_split
+from convscope.actions.launching import LAUNCHERS
 from convscope.actions.opening import RUNS
 from convscope.actions.predict import predict_samples
 from convscope.actions.run import Run
@@ -22,6 +23,7 @@ from convscope.files.lock import FolderLock
 from convscope.metrics.score import score_predictions
 from convscope.records.progress import Progress, silent
 from convscope.records.study import Rerun, StudyFacts
+from convscope.registry import nearest
 from convscope.training.plan import Plan
 from convscope.training.plan_check import check_plan
 from convscope.training.plan_text import read_toml
@@ -75,6 +77,7 @@ def tune(
     out: str | Path | None = None,
     storage: str = "",
     jobs: int = 1,
+    launcher: str = "local",
     name: str = "",
     progress: Progress = silent,
 ) -> Study:
@@ -91,7 +94,8 @@ def tune(
         reruns: seeds of the best plan at the end.
         out: the study's folder; it must not hold a study. Default: runs/NAME-tune-DATE-TIME.
         storage: "" for a file in the folder, or a database's address (sqlite:///FILE, postgresql://...).
-        jobs: processes on this machine, one trial each at a time; with GPUs each has its own.
+        jobs: processes, one trial each at a time; with GPUs each has its own.
+        launcher: "local" for this machine, "ray" for a Ray cluster (the study's folder on a disk that all share).
         name: of the data.
         progress: told about every trial.
 
@@ -104,7 +108,7 @@ def tune(
     chosen = chosen.with_changes({"monitor": metric}) if metric else chosen
     if chosen.folds:
         raise PlanError("expected folds = 0 in the plan of a study, got folds; each trial is one run")
-    _check_jobs(jobs, data)
+    _check_jobs(jobs, data, launcher)
     read = read_space(space, chosen)
     if method == "grid":
         read.grid()
@@ -125,7 +129,7 @@ def tune(
         open_storage(folder, storage)  # unreachable: said before anything is written
         write_split(folder, parts)
         write_study(folder, settings, chosen, _as_table(space))
-        return _carry_out(folder, parts, storage, jobs, progress)
+        return _carry_out(folder, parts, storage, jobs, progress, launcher)
 
 
 def resume_tune(
@@ -135,6 +139,7 @@ def resume_tune(
     trials: int | None = None,
     storage: str = "",
     jobs: int = 1,
+    launcher: str = "local",
     progress: Progress = silent,
 ) -> Study:
     """Go on with a study: trials that were killed are gone on with exactly, then new ones follow.
@@ -144,7 +149,8 @@ def resume_tune(
         data: the same data, where the study was begun on arrays.
         trials: a new number of trials in all.
         storage: the database's address again (it holds a password, so it was not written down).
-        jobs: processes on this machine.
+        jobs: processes.
+        launcher: where they run, "local" or "ray".
         progress: told about every trial.
 
     Raises:
@@ -160,10 +166,10 @@ def resume_tune(
     source = data if data is not None else settings.data
     if source is None or (isinstance(source, str) and not source):
         raise RunError(f"{folder}: this study was begun on arrays; give the same data again")
-    _check_jobs(jobs, source)
+    _check_jobs(jobs, source, launcher)
     with FolderLock(folder):
         parts = read_split(folder, open_samples(source, plan))
-        return _carry_out(folder, parts, storage, jobs, progress)
+        return _carry_out(folder, parts, storage, jobs, progress, launcher)
 
 
 def open_work(folder: Path, parts: Parts, storage: str, worker: int = 0) -> Work:
@@ -180,14 +186,16 @@ def open_work(folder: Path, parts: Parts, storage: str, worker: int = 0) -> Work
     return Work(folder, settings, space, plan, parts, study)
 
 
-def _carry_out(folder: Path, parts: Parts, storage: str, jobs: int, progress: Progress) -> Study:
+def _carry_out(
+    folder: Path, parts: Parts, storage: str, jobs: int, progress: Progress, launcher: str = "local"
+) -> Study:  # fmt: skip
     """All trials, the winner again, the report; the caller holds the folder's lock."""
     (folder / TRIALS).mkdir(parents=True, exist_ok=True)
     work = open_work(folder, parts, storage)
     if work.settings.method == "grid" and not work.study.get_trials(deepcopy=False):
         enqueue_grid(work.study, work.space, trials=work.settings.trials, seed=work.plan.seed)
-    if jobs > 1:
-        run_workers(work, storage, jobs, progress)
+    if jobs > 1 or launcher != "local":
+        run_workers(work, storage, jobs, progress, launcher)
     else:
         run_trials(work, progress=progress)
     return _conclude(work, progress)
@@ -284,10 +292,12 @@ def _as_table(space: Mapping[str, Any] | Path | str) -> dict[str, Any]:
     return dict(space) if isinstance(space, Mapping) else read_toml(Path(space))
 
 
-def _check_jobs(jobs: int, data: Any) -> None:
+def _check_jobs(jobs: int, data: Any, launcher: str) -> None:
+    if launcher not in LAUNCHERS:
+        raise PlanError(f"unknown launcher {launcher!r}; {nearest(launcher, LAUNCHERS)}")
     if jobs < 1:
         raise PlanError(f"expected jobs of at least 1, got {jobs}")
-    if jobs > 1 and not isinstance(data, str | Path):
+    if (jobs > 1 or launcher != "local") and not isinstance(data, str | Path):
         raise PlanError("expected data as a path for jobs above 1, got arrays; other processes read it from there")
 
 

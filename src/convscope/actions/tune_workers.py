@@ -7,6 +7,7 @@ is one such process; the database's address comes in the environment, since it m
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convscope.actions.dataset import open_samples, read_split
+from convscope.actions.launching import Handle, gpus, open_launcher
 from convscope.actions.trials import Work, run_trials, write_facts
 from convscope.errors import ConvscopeError, RunError
 from convscope.records.progress import Progress
@@ -25,12 +27,20 @@ STORAGE = "CONVSCOPE_TUNE_STORAGE"
 _LOOK_S, _GRACE_S = 1.0, 20.0
 
 
-def run_workers(work: Work, storage: str, jobs: int, progress: Progress) -> None:
-    """Start `jobs` processes and wait until the study has its trials.
+def run_workers(work: Work, storage: str, jobs: int, progress: Progress, launcher: str = "local") -> None:
+    """Start `jobs` processes, here or on a Ray cluster, and wait until the study has its trials.
 
     Raises:
         RunError: a process failed; its last line is said. The others end after their present trial.
     """
+    if launcher == "local":
+        _run_here(work, storage, jobs, progress)
+    else:
+        _run_placed(work, storage, jobs, progress, launcher)
+
+
+def _run_here(work: Work, storage: str, jobs: int, progress: Progress) -> None:
+    """On this machine."""
     logs = [work.folder / f"worker-{number}.log" for number in range(jobs)]
     running = [_start(work.folder, number, storage, jobs, log) for number, log in enumerate(logs)]
     try:
@@ -45,6 +55,31 @@ def run_workers(work: Work, storage: str, jobs: int, progress: Progress) -> None
     if failed:
         words = failed[0].read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
         raise RunError(f"a process of the study failed ({failed[0]}): {words[-1].removeprefix('convscope: ')}")
+
+
+def _run_placed(work: Work, storage: str, jobs: int, progress: Progress, launcher: str) -> None:
+    """The same by a launcher; a process whose machine is lost leaves its trial to be gone on with."""
+    from convscope.backend.selection import backend_name
+
+    places = open_launcher(launcher, processes=jobs, devices=1, backend=backend_name())
+    running: list[Handle] = []
+    logs = [work.folder.resolve() / f"worker-{number}.log" for number in range(jobs)]
+    try:
+        for number, log in enumerate(logs):
+            order = {"study": str(work.folder.resolve()), "number": number, "storage": storage}
+            running.append(places.start("convscope.actions.tune_workers", order, number, log))
+        while any(handle.poll() is None for handle in running):
+            time.sleep(_LOOK_S)
+            rows = trial_rows(work.study)
+            progress("trials", sum(r.state != "running" for r in rows), work.settings.trials)
+        codes = [handle.poll() for handle in running]
+    finally:
+        for handle in running:
+            handle.terminate()
+        places.close()
+    write_facts(work.folder, trial_rows(work.study))
+    if all(codes):
+        raise RunError(f"all {jobs} processes of the study failed; see {logs[0]}")
 
 
 def _start(folder: Path, number: int, storage: str, jobs: int, log: Path) -> subprocess.Popen[bytes]:
@@ -67,14 +102,6 @@ def _environment(number: int, storage: str, jobs: int) -> dict[str, str]:
     return found
 
 
-def gpus(visible: str | None, nodes: Sequence[str]) -> list[str]:
-    """Names of the GPUs that may be used: what CUDA_VISIBLE_DEVICES says, else one per device node."""
-    if visible is not None:
-        named = [part.strip() for part in visible.split(",") if part.strip()]
-        return [n for n in named if n != "-1"]
-    return sorted((n.removeprefix("nvidia") for n in nodes), key=int)
-
-
 def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask what still runs to stop; each writes a checkpoint first."""
     alive = [p for p in running if p.poll() is None]
@@ -92,11 +119,15 @@ def main(argv: Sequence[str]) -> int:
     """Run trials of one study until it has enough."""
     from convscope.actions.tune import open_work
 
-    folder, number = Path(argv[0]), int(argv[1])
+    if argv:
+        folder, number, storage = Path(argv[0]), int(argv[1]), os.environ.get(STORAGE, "")
+    else:  # started by a launcher, which sends an order
+        order = json.loads(sys.stdin.readline())
+        folder, number, storage = Path(order["study"]), int(order["number"]), str(order["storage"])
     try:
         settings, plan, _ = read_study(folder)
         parts = read_split(folder, open_samples(settings.data, plan))
-        run_trials(open_work(folder, parts, os.environ.get(STORAGE, ""), number))
+        run_trials(open_work(folder, parts, storage, number))
     except ConvscopeError as error:
         sys.stderr.write(f"convscope: {error}\n")
         return 2

@@ -83,6 +83,24 @@ def _choose() -> tuple[str, str]:
     return present[0] if "tensorflow" in present else ("torch" if "torch" in present else "jax"), "first installed"
 
 
+def chosen_backend() -> str:
+    """The back end that runs, or that `load_keras` would take now; nothing is imported."""
+    return _choose()[0]
+
+
+def backend_for_many(processes: int) -> str:
+    """The back end of processes that train together: what was asked for, else JAX, since only it can for several.
+
+    Raises:
+        BackendError: JAX is needed and absent.
+    """
+    if _asked is not None or os.environ.get("KERAS_BACKEND") or processes == 1:
+        return _asked or os.environ.get("KERAS_BACKEND") or chosen_backend()
+    if "jax" not in installed():
+        raise BackendError("expected JAX for several processes, it is not installed; run: pip install 'convscope[jax]'")
+    return "jax"
+
+
 def load_keras() -> ModuleType:
     """Import Keras on the chosen back end and return it; call this before any `import keras` of one's own.
 

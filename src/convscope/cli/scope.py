@@ -132,6 +132,8 @@ def store(
     dtype: Literal["float16", "float32"] = "float16",
     pool: int = 1,
     memory_mb: int = 512,
+    processes: int = 1,
+    launcher: Literal["local", "ray"] = "local",
 ) -> None:
     """Write the feature maps of a whole data set (Zarr v3); run again, it goes on where it stopped.
 
@@ -142,18 +144,18 @@ def store(
         layers: names or patterns: `block2*` stays within a level, `**` crosses levels; default: every convolution.
         dtype: float16 halves the space.
         pool: keep means over pool x pool cells; 0 for one number per channel.
-        memory_mb: memory for maps, above what the model itself needs.
+        memory_mb: memory for maps, above what the model itself needs, in each process.
+        processes: how many write at once, each its own blocks of pictures.
+        launcher: where they run; ray for a Ray cluster whose machines share the disk.
     """
-    from convscope.actions.inspect import fitting_samples
-    from convscope.actions.look import Scope
-    from convscope.scope.store import Keeping
+    from convscope.actions.store import store_data
 
-    scope = Scope(run)
-    samples = fitting_samples(scope, data)
-    labels = samples.truth if samples.task == "classify" else None  # one number for each picture
-    keeping = Keeping(dtype=dtype, pool=pool or "whole", memory_mb=memory_mb)
+    keeping = {"dtype": dtype, "pool": pool or "whole", "memory_mb": memory_mb}
     with progress() as listen:
-        stored = scope.store(samples, out, layers or ["**conv*"], truth=labels, keeping=keeping, progress=listen)
+        stored = store_data(
+            run, data, out, layers or ["**conv*"], keeping=keeping, processes=processes, launcher=launcher,
+            progress=listen,
+        )  # fmt: skip
     say(str(stored))
 
 

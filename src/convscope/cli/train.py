@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from convscope.cli.screen import progress, prose, say, say_json, table
 from convscope.errors import PlanError
-from convscope.records.progress import Progress
+from convscope.records.progress import Progress, silent
+from convscope.records.team import ALONE, Team
 from convscope.training.plan import Plan, template
 
 
@@ -39,25 +42,91 @@ def train(
         str | None, Parameter(help="Go on with this run (a folder or `last`) from its newest checkpoint.")
     ] = None,
     continue_from: Annotated[str | None, Parameter(help="Begin with the weights of this run, on DATA.")] = None,
+    processes: Annotated[
+        int, Parameter(help="Train by so many processes, each with its share of every batch; JAX only.")
+    ] = 1,
+    devices: Annotated[int, Parameter(help="GPUs of each process; on a CPU so many virtual devices.")] = 1,
+    launcher: Annotated[
+        Literal["local", "ray", "env"],
+        Parameter(help="Who starts the processes: this command, Ray, or srun, mpirun and the like have (env)."),
+    ] = "local",
     report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
     json: Annotated[bool, Parameter(help="Print the scores as JSON.")] = False,
     options: Annotated[Plan | None, Parameter(name="*")] = None,
 ) -> int:
     """Train a network on pictures and write a run folder with model, journal, scores and report."""
-    from convscope.actions.resume import resume_run
+    if data is None and resume is None:
+        raise PlanError("expected DATA, a folder or table of pictures; see convscope train --help")
+    given = _Given(_plan(plan, options), out, resume, continue_from, _changes(options))
+    with progress() as listen:
+        if launcher == "env":
+            run = _seated(data, given, devices, listen)
+            if run is None:
+                return 0
+        elif processes > 1 or devices > 1 or launcher == "ray":
+            run = _together(data, given, (launcher, processes, devices), listen)
+        elif resume is None and given.plan.folds:
+            return _folds(str(data), given.plan, out, listen)
+        else:
+            run = _alone(data, given, listen, ALONE)
+        page = run.report(progress=listen) if report else None
+    return _say(run, page, json)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the command line says of a training, whoever carries it out."""
+
+    plan: Plan
+    out: Path | None
+    resume: str | None
+    continue_from: str | None
+    changes: dict[str, object]
+
+
+def _alone(data: str | None, given: _Given, listen: Progress, team: Team) -> Any:
+    """Train, or go on, in this process."""
+    if given.resume is not None:
+        from convscope.actions.resume import resume_run
+
+        return resume_run(given.resume, data=data, changes=given.changes, progress=listen, team=team)
     from convscope.actions.train import train as train_on
+
+    return train_on(
+        data, plan=given.plan, out=given.out, continue_from=given.continue_from, progress=listen, team=team
+    )  # fmt: skip
+
+
+def _together(data: str | None, given: _Given, how: tuple[str, int, int], listen: Progress) -> Any:
+    """Train, or go on, by processes that are started here."""
+    from convscope.actions.together import train_together
+
+    launcher, processes, devices = how
+    return train_together(
+        data, processes=processes, devices=devices, launcher=launcher, plan=given.plan, out=given.out,
+        continue_from=given.continue_from, resume=given.resume, changes=given.changes, progress=listen,
+    )  # fmt: skip
+
+
+def _seated(data: str | None, given: _Given, devices: int, listen: Progress) -> Any:
+    """Train as one of the processes that a cluster's launcher has started; the run from the first, None from others."""
+    from convscope.actions.seats import seat_of
+    from convscope.backend.distribution import join
+
+    if given.out is None and given.resume is None:
+        raise PlanError("expected --out FOLDER with --launcher env; each process would name another one")
+    seat = seat_of(os.environ)
+    team = join(address=seat.address, processes=seat.processes, rank=seat.rank, devices=devices)
+    if team.is_first:
+        return _alone(data, given, listen, team)
+    _alone(data, given, silent, team)
+    return None
+
+
+def _say(run: Any, page: Path | None, json: bool) -> int:
+    """Scores, verdicts and where everything lies."""
     from convscope.cli.results import show_scores
 
-    with progress() as listen:
-        if resume is not None:
-            run = resume_run(resume, data=data, changes=_changes(options), progress=listen)
-        elif data is None:
-            raise PlanError("expected DATA, a folder or table of pictures; see convscope train --help")
-        elif (chosen := _plan(plan, options)).folds:
-            return _folds(data, chosen, out, listen)
-        else:
-            run = train_on(data, plan=chosen, out=out, continue_from=continue_from, progress=listen)
-        page = run.report(progress=listen) if report else None
     scores = run.scores
     if json:
         say_json({"run": str(run.path), **scores.as_dict()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -28,7 +28,8 @@ def tune(
     reruns: Annotated[int, Parameter(help="Seeds of the best plan at the end.")] = 3,
     out: Annotated[Path | None, Parameter(help="The study's folder; default runs/DATA-tune-DATE-TIME.")] = None,
     storage: Annotated[str, Parameter(help="A database for many machines: sqlite:///FILE, postgresql://...")] = "",
-    jobs: Annotated[int, Parameter(help="Processes on this machine, one trial and one device each.")] = 1,
+    jobs: Annotated[int, Parameter(help="Processes, one trial and one device each.")] = 1,
+    launcher: Annotated[Literal["local", "ray"], Parameter(help="Where these processes run.")] = "local",
     resume: Annotated[Path | None, Parameter(help="Go on with this study; --trials may be raised.")] = None,
     json: Annotated[bool, Parameter(help="Print the result as JSON.")] = False,
 ) -> int:
@@ -38,7 +39,9 @@ def tune(
 
     with progress() as listen:
         if resume is not None:
-            found = resume_tune(resume, data=data, trials=trials, storage=storage, jobs=jobs, progress=listen)
+            found = resume_tune(resume, data=data, trials=trials, storage=storage, jobs=jobs,
+                launcher=launcher, progress=listen,
+            )  # fmt: skip
         elif data is None or space is None:
             missing = "DATA, a folder or table of pictures" if data is None else "--space FILE, which fields vary"
             raise PlanError(f"expected {missing}; see convscope tune --help")
@@ -46,7 +49,8 @@ def tune(
             base = Plan() if plan is None else Plan.from_toml(plan)
             found = search(
                 data, space=space, plan=base, method=method, trials=20 if trials is None else trials, seeds=seeds,
-                metric=metric, reruns=reruns, out=out, storage=storage, jobs=jobs, progress=listen,
+                metric=metric, reruns=reruns, out=out, storage=storage, jobs=jobs, launcher=launcher,
+                progress=listen,
             )  # fmt: skip
     if json:
         best = found.facts.ranked()[0]

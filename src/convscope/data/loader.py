@@ -24,6 +24,7 @@ from convscope.errors import DataError, PlanError
 from convscope.records.augmentation import Augmentation
 from convscope.records.geometry import Preprocess
 from convscope.records.samples import Batch, Samples, SetAside
+from convscope.records.team import ALONE, Team
 
 AHEAD = 3  # batches in flight beyond the one in use
 _NOTHING, _SHARE = Augmentation(), CacheBudget()
@@ -50,6 +51,8 @@ class Loader:
         drop_last: leave out a last batch that is smaller than the others.
         unreadable: a picture that can't be read is "replace"d by the next readable one in index order (batches keep
             their size; `Batch.indices` and the truth are the substitute's), "drop"ped from its batch, or "raise"s.
+        team: who else reads these batches; this loader then reads its own share of each. In order (`shuffle` off) the
+            pictures that can't be shared out evenly come last, as one more batch that everybody reads.
 
     Raises:
         PlanError: options that can't work.
@@ -69,6 +72,8 @@ class Loader:
     fast_decode: bool = True
     drop_last: bool = False
     unreadable: Unreadable = "replace"
+    team: Team = ALONE
+    _cuts: list[slice] = field(init=False, repr=False)
     _rows: PictureRows = field(init=False, repr=False)
     _order: tuple[int, np.ndarray] | None = field(init=False, repr=False, default=None)
 
@@ -86,6 +91,7 @@ class Loader:
                 f"expected a batch size of at most the {n} pictures, got {self.batch_size}; "
                 f"choose a batch size of {n} or less"
             )
+        self._cuts = self.team.cuts(n, self.batch_size, even=not self.shuffle)
         self._rows = PictureRows(
             self.samples,
             self.preprocess,
@@ -96,8 +102,7 @@ class Loader:
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        n = len(self.samples)
-        return n // self.batch_size if self.drop_last else math.ceil(n / self.batch_size)
+        return len(self.samples) // self.batch_size if self.drop_last else len(self._cuts)
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:
@@ -119,7 +124,8 @@ class Loader:
             raise IndexError(f"expected a batch number from 0 to {len(self) - 1}, got {i}")
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.seed, epoch, len(self.samples), self.shuffle))
-        return self._order[1][i * self.batch_size : (i + 1) * self.batch_size]
+        found = self._order[1][self._cuts[i]]
+        return found if self.team.is_alone else found[self.team.rows(len(found))]
 
     def batch(self, epoch: int, i: int) -> Batch:
         """Return batch `i` of `epoch`, read in this thread.

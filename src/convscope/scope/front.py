@@ -173,9 +173,11 @@ class Scope:
         truth: np.ndarray | None = None,
         keeping: Keeping | None = None,
         progress: Progress = silent,
+        part: tuple[int, int] = (0, 1),
     ) -> MapStore:
-        """Write the maps of a whole data set; called again with the same, it goes on where it stopped."""
-        return store_maps(self.probe, self._feed(data, truth), path, layers, keeping=keeping, progress=progress)
+        """Write the maps of a whole data set, or the k-th of n parts; called again, it goes on where it stopped."""
+        feed = self._feed(data, truth)
+        return store_maps(self.probe, feed, path, layers, keeping=keeping, progress=progress, part=part)
 
     def compare(
         self, other: Any, images: Any, layers: Names = "**", *, pairs: dict[str, str] | None = None

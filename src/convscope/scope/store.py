@@ -28,6 +28,7 @@ from convscope.scope.store_layout import (
     array_names,
     array_spec,
     engine,
+    merge_blocks,
     read_blocks,
     read_root,
     table_spec,
@@ -70,8 +71,12 @@ def store_maps(
     *,
     keeping: Keeping | None = None,
     progress: Progress = silent,
+    part: tuple[int, int] = (0, 1),
 ) -> MapStore:
     """Write the maps of the chosen layers for a whole data set; called again with the same, it goes on.
+
+    With `part` (k, n) only every n-th block from the k-th on is written: n processes that are called alike but for k
+    write one store together, and a last call without `part`, when they have ended, finds it done and closes it.
 
     Raises:
         UnknownLayerError: no such layer. ModelError, DataError: the store is of another model, of other data or
@@ -88,8 +93,19 @@ def store_maps(
         _check_disk(folder, len(feed) * job.stored_bytes)
         folder.mkdir(parents=True, exist_ok=True)
         write_root(folder, job.facts)
-    _write(probe, feed, folder, job, progress)
+    if part == (0, 1):
+        merge_blocks(folder)  # of processes that wrote a part each; there may be none
+    _write(probe, feed, folder, job, progress, part)
     return MapStore(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """Numbers of the blocks that are written, and which process of several says so."""
+
+    folder: Path
+    numbers: set[int]
+    part: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,18 +180,18 @@ def _check_disk(folder: Path, needed: int) -> None:
         )
 
 
-def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress) -> None:
+def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress, part: tuple[int, int]) -> None:
     n, block = len(feed), job.facts["block"]
-    whole = read_blocks(folder)
+    whole = _Whole(folder, read_blocks(folder), None if part == (0, 1) else part[0])
     facts = job.facts
     shards = make_arrays(folder, job.entries, n=n, block=block, keeping=job.keeping, outputs=facts["outputs"])
     pending: Future[None] | None = None
     buffers = [_buffers(job, block), _buffers(job, block)]  # used in turn: new ones would scatter the memory
     with freed_memory_kept(), ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
-        for number in range(-(-n // block)):
+        for number in range(part[0], -(-n // block), part[1]):
             start, stop = number * block, min(n, (number + 1) * block)
             progress("storing maps", start, n)
-            if number in whole:
+            if number in whole.numbers:
                 continue
             held = {name: buffer[: stop - start] for name, buffer in buffers[0].items()}
             buffers.reverse()
@@ -250,10 +266,10 @@ def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
     return maps.astype(keeping.dtype)
 
 
-def _write_block(shards: ShardWriter, held: dict[str, np.ndarray], number: int, whole: set[int]) -> None:
+def _write_block(shards: ShardWriter, held: dict[str, np.ndarray], number: int, whole: _Whole) -> None:
     try:
         shards.write(held, number)
     except OSError as error:
         raise storage_error(shards.folder, error) from error
-    whole.add(number)
-    write_blocks(shards.folder, whole)
+    whole.numbers.add(number)
+    write_blocks(whole.folder, whole.numbers, whole.part)

@@ -18,6 +18,7 @@ from convscope.files.atomic import write_json
 from convscope.scope.chunking import chunk_shape
 
 BLOCKS = "written/zarr.json"
+_PART = "part-{}.json"
 FORMAT = 1
 Kept = Literal["float16", "float32"]
 
@@ -129,16 +130,27 @@ def read_root(folder: Path) -> dict[str, Any]:
 
 
 def read_blocks(folder: Path) -> set[int]:
-    """Numbers of the blocks that are whole; none for a store that has just begun."""
-    try:
-        return set(json.loads((folder / BLOCKS).read_text(encoding="utf-8"))["attributes"]["whole"])
-    except FileNotFoundError:
-        return set()
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / BLOCKS}: can't be read; remove the store and write it again") from error
+    """Numbers of the blocks that are whole, whichever process wrote them; none for a store that has just begun."""
+    found: set[int] = set()
+    for path in (folder / BLOCKS, *sorted((folder / BLOCKS).parent.glob(_PART.format("*")))):
+        try:
+            found |= set(json.loads(path.read_text(encoding="utf-8"))["attributes"]["whole"])
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: can't be read; remove the store and write it again") from error
+    return found
 
 
-def write_blocks(folder: Path, whole: set[int]) -> None:
-    """Say which blocks are whole, by one rename."""
+def write_blocks(folder: Path, whole: set[int], part: int | None = None) -> None:
+    """Say which blocks are whole, by one rename; one of several processes says it in a file of its own."""
     attributes = {"whole": sorted(whole)}
-    write_json(folder / BLOCKS, {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+    path = folder / BLOCKS if part is None else (folder / BLOCKS).with_name(_PART.format(part))
+    write_json(path, {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+
+
+def merge_blocks(folder: Path) -> None:
+    """Put what several processes said into the one list; call it when they have ended."""
+    write_blocks(folder, read_blocks(folder))
+    for path in (folder / BLOCKS).parent.glob(_PART.format("*")):
+        path.unlink()

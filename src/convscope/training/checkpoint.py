@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -169,12 +170,17 @@ class Checkpoint(_Callback):
     """
 
     def __init__(
-        self, folder: Path, *, plan: Plan, state: RunState, whole: Any, prints: dict[str, Any], stop: StopRequest
-    ) -> None:
-        """The model being fitted is the one Keras sets; `whole` is the one saved."""
+        self, folder: Path, *, plan: Plan, state: RunState, whole: Any, prints: dict[str, Any], stop: StopRequest,
+        asked: Callable[[], int | None], writes: bool = True,
+    ) -> None:  # fmt: skip
+        """The model being fitted is the one Keras sets; `whole` is the one saved.
+
+        `asked`, called at each batch's and epoch's end, gives the signal to stop for; a process that `writes` nothing
+        stops all the same.
+        """
         super().__init__()
         self._folder, self._plan, self._state, self._whole = folder, plan, state, whole
-        self._prints, self._stop = prints, stop
+        self._prints, self._stop, self._asked, self._writes = prints, stop, asked, writes
         self._file: JournalFile | None = None
         self._last_s = time.monotonic()
         self._cost_s = 0.0
@@ -190,12 +196,11 @@ class Checkpoint(_Callback):
         Raises:
             TrainingStopped: after the checkpoint that a stop asked for.
         """
+        signal_number = self._asked()
         if batch + 1 >= (self.params or {}).get("steps", 0):
             return
-        if self._stop.signal_number is not None:
-            self._stop.settle()
-            self.write()
-            raise TrainingStopped(self._stop.signal_number)
+        if signal_number is not None:
+            self._end(signal_number)
         if time.monotonic() - self._last_s >= 60 * self._plan.checkpoint_minutes:
             self.write()
 
@@ -205,15 +210,20 @@ class Checkpoint(_Callback):
         Raises:
             TrainingStopped: after the checkpoint that a stop asked for.
         """
-        if self._stop.signal_number is not None:
-            self._stop.settle()
-            self.write()
-            raise TrainingStopped(self._stop.signal_number)
+        if (signal_number := self._asked()) is not None:
+            self._end(signal_number)
         if time.monotonic() - self._last_s >= _OVERHEAD * self._cost_s:
             self.write()
 
+    def _end(self, signal_number: int) -> None:
+        self._stop.settle()
+        self.write()
+        raise TrainingStopped(signal_number)
+
     def write(self) -> None:
         """Write now, then remove those that the plan does not keep; weights with NaN never replace finite ones."""
+        if not self._writes:
+            return
         began_s = time.monotonic()
         sync_model(self.model)
         if not all(np.isfinite(v).all() for v in read_variables(self.model.trainable_variables)):

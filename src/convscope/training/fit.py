@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from convscope.files.journal import JournalFile
 from convscope.models.network import Network, feature_extractor
 from convscope.records.progress import Progress, silent
 from convscope.records.run import History
+from convscope.training.agreeing import Agreement, restored_by_all
 from convscope.training.batch_pictures import batch_words
 from convscope.training.callbacks import Journal
 from convscope.training.checkpoint import Checkpoint, Saved, checkpoints
@@ -26,7 +27,7 @@ from convscope.training.memory import MemoryAdvice, OutOfMemoryError
 from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
 from convscope.training.pooling import fast_pooling
-from convscope.training.resume import RestoreOnce, fingerprints, restore, restored
+from convscope.training.resume import RestoreOnce, fingerprints, restore
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
 from convscope.training.stopping import Averaged, BestEpoch, DivergedError, FiniteLoss, Plateau
@@ -46,6 +47,7 @@ class _Run:
     state: RunState
     file: JournalFile
     stop: StopRequest
+    agreement: Agreement
     callbacks: Sequence[Any]
     progress: Progress
 
@@ -56,10 +58,11 @@ def fit(
     *,
     folder: Path | str,
     resume: bool = False,
+    saved_in: Path | None = None,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
 ) -> History:
-    """Train in place.
+    """Train in place; with `job.team` together with other processes, each of which calls this.
 
     Args:
         network: a Network of the catalogue, or any built Keras model with one output. A compiled model keeps its
@@ -67,6 +70,7 @@ def fit(
         job: data and plan.
         folder: run folder; journal and checkpoints go there.
         resume: go on from the newest whole checkpoint of `folder`.
+        saved_in: where its checkpoints are, for a process that only keeps a journal of its own in `folder`.
         callbacks: further Keras callbacks, called in every phase.
         progress: told after every step.
 
@@ -81,18 +85,20 @@ def fit(
     if job.train.truth is None:
         raise DataError("expected pictures with truth to train on, got none; add labels")
     check_plan(plan, job.train)
+    job.team.check(plan.batch_size)
     kind = kind_for(network, job)
     whole = kind.whole
     seed_everything(plan.seed, plan.deterministic)
     file = JournalFile(folder)
-    saved = restored(folder, job, whole, file) if resume else None
+    saved = restored_by_all(job.team, saved_in or folder, job, whole, file) if resume else None
     state = saved.state if saved else RunState()
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(computing_in(whole, plan.mixed_precision))
         if (faster := stack.enter_context(fast_pooling(whole))) and not resume:
             file.write("note", text=f"JAX on a CPU: faster gradient for {faster} max-pooling layers, same numbers")
-        run = _Run(network, whole, kind, job, folder, state, file, stop, callbacks, progress)
+        agreement = Agreement(job.team, stop)
+        run = _Run(network, whole, kind, job, folder, state, file, stop, agreement, callbacks, progress)
         phases = plan_phases(network, plan, has_features=kind.has_features)
         first = state.phase
         try:
@@ -137,7 +143,7 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
     if state.ended != "patience" and state.phase_epochs < phase.epochs:
         ready = _prepare(run, phase, model, saved)
         try:
-            with MemoryAdvice(model, run.job.plan.batch_size, lambda: ready.feed[0]):
+            with _advice(run, ready):
                 _fit_epochs(run, ready)
             state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
             ready.checkpoint.write()
@@ -158,6 +164,13 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
         write_variables(model.variables, state.best_weights, "best weights")
 
 
+def _advice(run: _Run, ready: _Pass) -> AbstractContextManager[None]:
+    """Which batch fits when memory runs out; not tried by one process of several, which would wait for the others."""
+    if run.job.team.processes > 1:
+        return nullcontext()
+    return MemoryAdvice(ready.model, run.job.plan.batch_size, lambda: ready.feed[0])
+
+
 def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
     """Data, compiled model and checkpoint of one phase."""
     state, plan = run.state, run.job.plan
@@ -169,8 +182,9 @@ def _prepare(run: _Run, phase: Phase, model: Any, saved: Saved | None) -> _Pass:
         run.file.write("note", text="the model came compiled: its own learning rate is kept, not the plan's schedule")
     run.file.write("phase", phase=phase.name, trains=phase.what, epochs=phase.epochs, steps=len(train))
     checkpoint = Checkpoint(
-        run.folder, plan=plan, state=state, whole=run.whole, prints=fingerprints(run.job, run.whole), stop=run.stop
-    )
+        run.folder, plan=plan, state=state, whole=run.whole, prints=fingerprints(run.job, run.whole), stop=run.stop,
+        asked=run.agreement.tick, writes=run.job.team.is_first,
+    )  # fmt: skip
     checkpoint.report_to(run.file)
     checkpoint.set_model(model)
     feed = Feed(train, encode, epoch=len(state.rows), start=state.batch)

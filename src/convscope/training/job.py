@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from convscope.backend.distribution import by_itself, gathered
+from convscope.backend.selection import load_keras
 from convscope.data.budget import CacheBudget
 from convscope.data.chance import epoch_order
 from convscope.data.loader import Loader
@@ -18,7 +20,9 @@ from convscope.records.augmentation import Augmentation
 from convscope.records.geometry import Preprocess
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Batch, Samples, truth_bytes
+from convscope.records.team import ALONE, Team
 from convscope.training.plan import Plan
+from convscope.training.weights import read_variables, write_variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class TrainingJob:
         preprocess: the frame that pictures are fitted to.
         plan: all choices.
         data_sha256: the caller's hash of the data; "" takes one over names, truth and classes.
+        team: the processes that train together; each reads its share of every batch.
     """
 
     train: Samples
@@ -37,6 +42,7 @@ class TrainingJob:
     preprocess: Preprocess
     plan: Plan
     data_sha256: str = ""
+    team: Team = ALONE
 
     def fingerprint(self) -> str:
         """SHA-256 over the names, truth and classes of both parts, and `data_sha256`."""
@@ -74,6 +80,7 @@ class TrainingJob:
             cache=CacheBudget(memory_bytes=memory, folder=folder),
             fast_decode=plan.reduced_decoding,
             unreadable="raise" if plan.strict else "replace",
+            team=self.team,
         )
 
 
@@ -90,23 +97,29 @@ class FeatureSource:
     batch_size: int
     seed: int
     shuffle: bool
+    team: Team = ALONE
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.features) // self.batch_size)
+        return len(self._cuts())
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from place `start` on."""
         order = epoch_order(self.seed, epoch, len(self.features), self.shuffle)
-        for place in range(start, len(self)):
-            chosen = order[place * self.batch_size : (place + 1) * self.batch_size]
+        for cut in self._cuts()[start:]:
+            chosen = order[cut]
+            if not self.team.is_alone:
+                chosen = chosen[self.team.rows(len(chosen))]
             yield Batch(self.features[chosen], self.truth[chosen], chosen, epoch)
+
+    def _cuts(self) -> list[slice]:
+        return self.team.cuts(len(self.features), self.batch_size, even=not self.shuffle)
 
 
 def compute_features(
     extractor: Any, loader: Loader, *, shuffle: bool, what: str, progress: Progress = silent
 ) -> FeatureSource:
-    """Run a frozen network once over all pictures, unaugmented.
+    """Run a frozen network once over all pictures, unaugmented; a team shares the pictures out.
 
     Args:
         extractor: Keras model, pictures -> (n, f).
@@ -118,10 +131,32 @@ def compute_features(
     Raises:
         DataError: pictures without truth.
     """
-    features: np.ndarray | None = None
-    truth = loader.samples.truth
+    truth, team = loader.samples.truth, loader.team
     if truth is None:
         raise DataError("expected pictures with truth to train on, got none; add labels")
+    if team.is_alone:
+        features, done = _run_over(extractor, loader, what, progress)
+    else:
+        mine = np.arange(team.rank, len(truth), team.processes)
+        own = replace(loader, samples=loader.samples.subset(mine), team=ALONE, shuffle=False)
+        with by_itself():  # every process runs its own pictures on a copy of its own
+            found, whether = _run_over(_copy(extractor), own, what, progress)
+        features = np.zeros((len(truth), found.shape[1]), np.float32)
+        done = np.zeros(len(truth), bool)
+        for rank, (rows, read) in enumerate(zip(gathered(team, found), gathered(team, whether))):
+            features[rank :: team.processes], done[rank :: team.processes] = rows, read
+    return FeatureSource(features[done], truth[done], loader.batch_size, loader.seed, shuffle, team)
+
+
+def _copy(model: Any) -> Any:
+    copy = load_keras().models.clone_model(model)
+    write_variables(copy.variables, read_variables(model.variables), "copy")
+    return copy
+
+
+def _run_over(extractor: Any, loader: Loader, what: str, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """Features of all pictures (n, f), and (n,) which of them could be read."""
+    features: np.ndarray | None = None
     done = np.zeros(len(loader.samples), bool)
     for number, batch in enumerate(loader.batches(0), start=1):
         out = np.asarray(extractor.predict_on_batch(np.asarray(batch.images, np.float32)), np.float32)
@@ -131,4 +166,4 @@ def compute_features(
         done[batch.indices] = True
         progress(what, number, len(loader))
     assert features is not None  # a loader has at least one batch
-    return FeatureSource(features[done], truth[done], loader.batch_size, loader.seed, shuffle)
+    return features, done
