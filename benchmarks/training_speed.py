@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import alternate, markdown, publish, rows_against
+from convscope.actions.doctor import has_bfloat16
 
 CLASSES = 10
 SIZES = {"seed-like": (64, 32), "resnet50": (224, 8), "efficientnet-lite0": (224, 8)}  # side, batch
@@ -173,7 +174,9 @@ def rate(backend: str, words: list[str], network: str) -> float:
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     environment |= {"KERAS_BACKEND": backend} if backend else {}
     command = [sys.executable, "-m", "benchmarks.training_speed", "--one", *words, network]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} {network} failed: {done.stderr[-2000:]}")
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
@@ -204,12 +207,6 @@ def main() -> None:
         side, batch = SIZES[network]
         parts.append(f"## {network} at {side}, batch {batch}\n\n{markdown(header, rows)}")
     publish("training_speed", "Training speed against peers", parts)
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself (AVX-512 BF16 or AMX)."""
-    path = Path("/proc/cpuinfo")
-    return path.exists() and any(word in path.read_text() for word in ("avx512_bf16", "amx_bf16"))
 
 
 if __name__ == "__main__":

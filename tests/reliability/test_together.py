@@ -168,15 +168,64 @@ def test_processes_that_slurm_has_started_find_each_other(folder: Path, alone: P
     assert_same_training(out, alone)
 
 
-def test_ray_places_the_processes(folder: Path, alone: Path, tmp_path: Path) -> None:
+def test_tensorflow_spreads_a_batch_over_its_devices(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    runs = [
+        train_together(folder, processes=1, devices=n, plan=PLAN, out=tmp_path / f"on-{n}").path for n in (1, 2)
+    ]  # fmt: skip
+    assert "1 process with 2 devices" in notes(runs[1])
+    assert_same_training(runs[1], runs[0])
+
+
+@pytest.fixture
+def ray_cluster() -> Any:
+    """A small real one on this machine."""
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
         num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, log_to_driver=False, configure_logging=False,
     )  # fmt: skip
     try:
-        run = train_together(folder, processes=2, launcher="ray", plan=PLAN, out=tmp_path / "run").path
+        yield ray
     finally:
         ray.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets
+def test_ray_places_the_processes(folder: Path, alone: Path, tmp_path: Path, ray_cluster: Any) -> None:
+    run = train_together(folder, processes=2, launcher="ray", plan=PLAN, out=tmp_path / "run").path
     assert "2 processes" in notes(run)
     assert_same_training(run, alone)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_tunes_and_stores(folder: Path, alone: Path, tmp_path: Path, ray_cluster: Any) -> None:
+    pytest.importorskip("optuna")
+    from convscope.actions.store import store_data
+
+    space = {"dropout": {"choices": [0.0, 0.2, 0.4]}}
+    plan = PLAN.with_changes({"epochs": 1})
+    study = convscope.tune(
+        folder,
+        space=space,
+        plan=plan,
+        method="grid",
+        trials=3,
+        jobs=2,
+        launcher="ray",
+        reruns=1,
+        out=tmp_path / "study",
+    )
+    assert [t.state for t in study.facts.trials] == ["complete"] * 3
+    keeping = {"dtype": "float32"}
+    stored = [
+        store_data(str(alone), str(folder), tmp_path / f"{n}.zarr", ["**conv*"], keeping=keeping, processes=n,
+                   launcher="ray" if n > 1 else "local")
+        for n in (1, 2)
+    ]  # fmt: skip
+    assert stored[1].is_complete
+    for layer in stored[0].layers:
+        np.testing.assert_allclose(stored[1].channel(layer, 0), stored[0].channel(layer, 0), atol=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from convscope.cli.screen import number, progress, say, say_json, table
+from convscope.cli.screen import number, progress, prose, say, say_json, table
 
 
 def doctor(*, json: bool = False) -> None:
@@ -22,15 +22,23 @@ def doctor(*, json: bool = False) -> None:
         return
     say(f"Python {health.python}, {health.cpus} CPU cores\n")
     rows = [
-        (b.name, b.version, b.state, ", ".join(b.devices), *map(number, (b.import_s, b.predict_per_s, b.train_per_s)))
+        (
+            b.name, b.version, b.state.replace("not installed", "absent"), ", ".join(b.devices),
+            *map(number, (b.import_s, b.predict_per_s, b.train_per_s, b.depthwise_per_s)),
+        )
         for b in health.backends
-    ]
-    columns = ("back end", "version", "state", "devices", "import s", "predicts/s", "trains/s")
-    table("Back ends", columns, rows, right=(4, 5, 6))
+    ]  # fmt: skip
+    columns = ("back end", "version", "state", "devices", "import", "predicts", "trains", "depthwise")
+    table("Back ends", columns, rows, right=(4, 5, 6, 7))
     for backend in health.backends:
         if backend.note:
             say(f"{backend.name}: {backend.note}")
-    say("Pictures per second of a small network: three blocks, 64x64 pixels, batch 32.")
+    prose(
+        "Seconds to import, and pictures per second of a small network: three blocks, 64x64 pixels, batch 32; "
+        "depthwise: training one whose blocks are depthwise, as in EfficientNet and MobileNet."
+    )
+    if health.has_bfloat16:
+        say("This processor multiplies bfloat16 itself: try --mixed-precision bfloat16.")
     say()
     for name, present in health.extras.items():
         say(f"{name}: {'here' if present else 'not installed'}")

@@ -150,7 +150,9 @@ def write_blocks(folder: Path, whole: set[int], part: int | None = None) -> None
 
 
 def merge_blocks(folder: Path) -> None:
-    """Put what several processes said into the one list; call it when they have ended."""
-    write_blocks(folder, read_blocks(folder))
-    for path in (folder / BLOCKS).parent.glob(_PART.format("*")):
+    """Put what several processes said, if there were any, into the one list; call it when they have ended."""
+    parts = list((folder / BLOCKS).parent.glob(_PART.format("*")))
+    if parts:
+        write_blocks(folder, read_blocks(folder))
+    for path in parts:
         path.unlink()

@@ -24,6 +24,7 @@ from convscope.training.job import TrainingJob, compute_features
 from convscope.training.kinds import Kind, kind_for
 from convscope.training.lr_finder import find_rate
 from convscope.training.memory import MemoryAdvice, OutOfMemoryError
+from convscope.training.norms import norms_over_all
 from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
 from convscope.training.pooling import fast_pooling
@@ -95,6 +96,7 @@ def fit(
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(computing_in(whole, plan.mixed_precision))
+        stack.enter_context(norms_over_all(whole, job.team))
         if (faster := stack.enter_context(fast_pooling(whole))) and not resume:
             file.write("note", text=f"JAX on a CPU: faster gradient for {faster} max-pooling layers, same numbers")
         agreement = Agreement(job.team, stop)

@@ -46,6 +46,15 @@ def test_the_fastest_is_recommended_with_its_lead(programs: dict[str, object]) -
     assert told[0][1:] == (0, 3) and told[-1][1:] == (3, 3)
 
 
+def test_another_back_end_for_depthwise_networks(programs: dict[str, object]) -> None:
+    programs["tensorflow"] = json.dumps({**FACTS, "train_per_s": 50.0, "depthwise_per_s": 90.0})
+    programs["jax"] = json.dumps({**FACTS, "train_per_s": 150.0, "depthwise_per_s": 30.0})
+    assert examine().advice == (
+        "jax trains fastest here: 3 times tensorflow. For networks with depthwise convolutions (EfficientNet, "
+        "MobileNet) take tensorflow: 3 times jax."
+    )
+
+
 def test_a_back_end_that_fails_says_why_and_is_not_recommended(programs: dict[str, object]) -> None:
     noise = "Traceback (most recent call last):\n  ...\nImportError: libcudnn.so.9 is missing"
     programs["tensorflow"] = subprocess.CalledProcessError(1, ["python"], stderr=noise)

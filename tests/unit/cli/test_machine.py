@@ -39,7 +39,7 @@ def test_json_names_the_file_of_absent_weights(capsys: pytest.CaptureFixture[str
 
 def test_doctor_shows_rates_and_reasons(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = (
-        BackendHealth("tensorflow", "works", "2.21.0", ("CPU",), 12.34, 1653.2, 159.7),
+        BackendHealth("tensorflow", "works", "2.21.0", ("CPU",), 12.34, 1653.2, 159.7, 88.2),
         BackendHealth("jax", "fails", "0.10.2", note="no answer within 120 s; is the machine busy?"),
         BackendHealth("torch", "not installed", note="pip install 'convscope[torch]'"),
     )
@@ -50,7 +50,7 @@ def test_doctor_shows_rates_and_reasons(capsys: pytest.CaptureFixture[str], monk
     lines = [line.rstrip() for line in out.splitlines()]
     assert max(map(len, lines)) <= 80
     (row,) = [line for line in lines if line.startswith("tensorflow ") and "works" in line]
-    assert row.split() == ["tensorflow", "2.21.0", "works", "CPU", "12.3", "1.65e+03", "160"]
+    assert row.split() == ["tensorflow", "2.21.0", "works", "CPU", "12.3", "1.65e+03", "160", "88.2"]
     assert "jax: no answer within 120 s; is the machine busy?" in lines
     assert "torch: pip install 'convscope[torch]'" in lines
     assert "imagecodecs: not installed" in lines

@@ -120,6 +120,34 @@ def test_going_on_computes_only_what_is_missing(probe: Probe, tmp_path: Path, mo
     np.testing.assert_array_equal(MapStore(folder).channel("conv", 3), whole)
 
 
+def test_parts_by_several_make_one_store(probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch)
+    folder, other = tmp_path / "parts.zarr", tmp_path / "whole.zarr"
+    for part in range(2):
+        found = store_maps(probe, as_feed(PICTURES), folder, "conv", part=(part, 2))
+        assert found.is_complete == (part == 1)
+    taken: list[tuple[int, int]] = []
+    feed = as_feed(PICTURES)
+    original = type(feed).take
+    monkeypatch.setattr(type(feed), "take", lambda self, a, b: taken.append((a, b)) or original(self, a, b))
+    closed = store_maps(probe, feed, folder, "conv")
+    assert taken == [(0, 1)]  # only looked at: nothing was left to do
+    whole = store_maps(probe, as_feed(PICTURES), other, "conv")
+    np.testing.assert_array_equal(closed.channel("conv", 3), whole.channel("conv", 3))
+    files = [sorted(p.relative_to(f).as_posix() for p in f.rglob("*")) for f in (folder, other)]
+    assert files[0] == files[1]
+
+
+def test_a_lost_part_is_done_at_the_end(probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch)
+    store_maps(probe, as_feed(PICTURES), tmp_path / "maps.zarr", "conv", part=(1, 2))
+    with pytest.raises(DataError, match="only 8 of 20 pictures are written"):
+        MapStore(tmp_path / "maps.zarr").channel("conv", 3)
+    store = store_maps(probe, as_feed(PICTURES), tmp_path / "maps.zarr", "conv")
+    expected = probe.activations(PICTURES, "conv")["conv"]
+    np.testing.assert_allclose(store.channel("conv", 3), expected[..., 3], atol=2e-3)
+
+
 KILLED = """
 import sys, numpy as np
 sys.path.insert(0, sys.argv[2])
