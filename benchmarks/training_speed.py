@@ -104,7 +104,6 @@ def by_keras(network: str, precision: str, clock: Clock) -> None:
     """The same network by its own `fit`, compiled alike."""
     from convscope.actions.network import prepare
     from convscope.backend.selection import load_keras
-    from convscope.data.arrays import Reading
     from convscope.data.opening import read_data
     from convscope.training.plan import Plan
 
@@ -113,7 +112,7 @@ def by_keras(network: str, precision: str, clock: Clock) -> None:
         keras.config.set_dtype_policy(f"mixed_{precision}")
     side, batch = SIZES[network]
     x, y = arrays(network)
-    samples = read_data((x.astype(np.uint8), y), reading=Reading())
+    samples = read_data((x.astype(np.uint8), y))
     model = prepare(Plan(**PLANS[network], weights="none", image_size=side, fit="stretch"), samples).model
     model.compile("adam", keras.losses.CategoricalCrossentropy(), metrics=["accuracy"])
 
@@ -148,7 +147,7 @@ def by_torch(network: str, precision: str, clock: Clock) -> None:
                 found = loss(model(pictures[start : start + batch]), truth[start : start + batch])
             found.backward()
             optimizer.step()
-            float(found)
+            found.item()
             if clock.tick():
                 return
 

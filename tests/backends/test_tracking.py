@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import socket
+import subprocess
 import sys
+import time
 import types
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +20,7 @@ import numpy as np
 import pytest
 
 import convscope
-from convscope.errors import MissingExtraError, UnknownNameError
+from convscope.errors import MissingExtraError, StorageError, UnknownNameError
 from convscope.training.plan import Plan
 from convscope.training.tracking import filter_picture, flat_plan, map_picture
 
@@ -131,6 +138,60 @@ def test_mlflow_in_its_own_store(tmp_path: Path) -> None:
     history = client.get_metric_history(found.info.run_id, "val_loss")
     assert [(m.step, m.value) for m in history] == [(r["epoch"], r["val_loss"]) for r in run.history.epochs]
     assert found.info.status == "FINISHED"
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Any:
+    """A real server on the loopback, with a store and files of its own."""
+    pytest.importorskip("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}", "--artifacts-destination", str(tmp_path / "kept"),
+    ]  # fmt: skip
+    with open(tmp_path / "server.log", "wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 180
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    break
+            assert server.poll() is None and time.monotonic() < until, (tmp_path / "server.log").read_text()
+            time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_mlflow_on_a_real_server(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    run = train(tmp_path / "r", "mlflow")
+    client = mlflow.MlflowClient(tracking_uri=mlflow_server)
+    found = client.get_run((tmp_path / "r" / "mlflow-run.txt").read_text())
+    assert found.data.params["epochs"] == "2"
+    history = client.get_metric_history(found.info.run_id, "val_loss")
+    assert [(m.step, m.value) for m in history] == [(r["epoch"], r["val_loss"]) for r in run.history.epochs]
+    pictures = [p for p in (tmp_path / "kept").rglob("*.png")]
+    assert {"filters", "maps"} <= {part for p in pictures for part in p.parts}
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_mlflow_out_of_reach_is_one_line_without_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StorageError, match=r"can't reach MLflow at http://\*\*\*@127.0.0.1:9") as refused:
+        train(tmp_path / "r", "mlflow")
+    assert "secret" not in str(refused.value)
 
 
 def test_pictures_are_tiles_of_the_values() -> None:

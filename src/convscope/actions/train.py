@@ -151,7 +151,7 @@ def _begin(
     journal = JournalFile(run.path)
     write_text(run.path / PLAN, plan.to_toml())
     write_split(run.path, parts)
-    if parts.audit is not None:
+    if parts.audit is not None and team.is_first:
         write_audit(run.path, parts.samples, parts.audit, progress=progress)
     journal.write("start", **start, **begin_facts(parts, prepared, plan))
     for note in (*prepared.notes, *team_words(team)):

@@ -18,7 +18,7 @@ from convscope.errors import BackendError
 from convscope.records.team import ALONE, Team
 
 JOIN_S = 300  # how long processes wait for each other at the start
-LOST_S = 60  # a process that is silent for so long is taken for dead by the others
+LOST_S = 300  # a process that is silent for so long is taken for dead; one that dies is noticed at once by its peers
 
 
 def join(*, address: str = "", processes: int = 1, rank: int = 0, devices: int = 1) -> Team:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -40,7 +41,8 @@ class MLflow:
             self._client: Any = package.MlflowClient(tracking_uri=address)
             self._run = self._opened(start)
         except package.exceptions.MlflowException as error:
-            raise StorageError(f"can't reach MLflow at {address}: {str(error).splitlines()[0]}") from error
+            shown = re.sub(r"//[^/@]*@", "//***@", address)  # a name and a password
+            raise StorageError(f"can't reach MLflow at {shown}: {str(error).splitlines()[0]}") from error
 
     def _opened(self, start: Start) -> str:
         note = start.folder / RUN_ID
@@ -48,7 +50,8 @@ class MLflow:
             return note.read_text(encoding="utf-8").strip()
         name = "convscope"
         known = self._client.get_experiment_by_name(name)
-        place = str((start.folder.parent / "mlflow-files").resolve())
+        here = str((start.folder.parent / "mlflow-files").resolve())
+        place = None if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http") else here  # a server has its own
         experiment = known.experiment_id if known else self._client.create_experiment(name, artifact_location=place)
         run = self._client.create_run(experiment, run_name=start.folder.name)
         found = str(run.info.run_id)
