@@ -6,7 +6,9 @@ difference seen: 2e-6); a team that trained unrelated models would differ by 1.
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,13 +21,15 @@ from safetensors.numpy import load_file
 
 import convscope
 from backends.pictures import bars
-from convscope.actions.launching import LocalLauncher, Process, free_port
+from convscope.actions import together
+from convscope.actions.launching import free_port
 from convscope.actions.together import train_together
 from convscope.training.signals import TrainingStopped
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TOLERANCE = 1e-4
+HERE = Path(__file__).parent
 PLAN = convscope.Plan(
     model="simple-cnn", image_size=24, filters=(4, 8), epochs=3, batch_size=8, patience=0, keep_best=False,
     learning_rate=5e-3, schedule="cosine", test_share=0.25, dropout=0.0, watch_pictures=0, keep_checkpoints=9,
@@ -80,57 +84,39 @@ def test_together_as_alone(processes: int, devices: int, folder: Path, alone: Pa
     assert {p.name for p in run.iterdir()} == {p.name for p in alone.iterdir()}  # nobody else wrote anything
 
 
-class Recorded(LocalLauncher):
-    """Remembers the processes of all rounds."""
+@pytest.fixture
+def signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let one of the processes send a signal at the second batch of the second epoch."""
 
-    started: list[Process]
+    def order(rank: int, number: int, to: str) -> None:
+        facts = {"rank": rank, "epoch": 2, "batch": 2, "signal": number, "to": to, "marker": str(tmp_path / "sent")}
+        monkeypatch.setenv("CONVSCOPE_TEST_SIGNAL", json.dumps(facts))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+        monkeypatch.setattr(together, "MODULE", "dying_worker")
 
-    def start(self, *given: Any, **named: Any) -> Process:
-        process = super().start(*given, **named)
-        self.started.append(process)
-        return process
-
-
-def after(words: str, act: Callable[[], None]) -> Callable[[str, int, int], None]:
-    """Progress that acts once, when it hears of a step."""
-    done: list[int] = []
-
-    def listen(what: str, now: int, total: int) -> None:
-        if what.startswith(words) and now >= 2 and not done:
-            done.append(1)
-            act()
-
-    return listen
+    return order
 
 
+@pytest.mark.parametrize("rank", [1, 0])
 def test_a_lost_process_costs_nothing_that_a_checkpoint_holds(
-    folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rank: int, folder: Path, alone: Path, tmp_path: Path, signalled: Callable[..., None]
 ) -> None:
-    from convscope.actions import launching
-
-    monkeypatch.setattr(launching, "LocalLauncher", Recorded)
-    Recorded.started = []
-    run = train_together(
-        folder, processes=2, plan=PLAN, out=tmp_path / "run",
-        progress=after("train, epoch 2", lambda: Recorded.started[1].kill()),
-    ).path  # fmt: skip
-    assert len(Recorded.started) == 4
-    assert "lost process" in notes(run)
+    signalled(rank, signal.SIGKILL, "self")
+    run = train_together(folder, processes=2, plan=PLAN, out=tmp_path / "run").path
+    assert f"lost process {rank}" in notes(run) or f", {rank} (exit code -9)" in notes(run)
     assert "all begin again from epoch-0001" in notes(run)
     assert_same_training(run, alone)
 
 
-def test_a_stop_is_one_for_all_and_fewer_processes_go_on(folder: Path, alone: Path, tmp_path: Path) -> None:
-    import signal
-
+def test_a_stop_is_one_for_all_and_fewer_processes_go_on(
+    folder: Path, alone: Path, tmp_path: Path, signalled: Callable[..., None]
+) -> None:
     out = tmp_path / "run"
+    signalled(0, signal.SIGTERM, "parent")
     with pytest.raises(TrainingStopped):
-        train_together(
-            folder, processes=2, plan=PLAN, out=out,
-            progress=after("train, epoch 2", lambda: os.kill(os.getpid(), signal.SIGTERM)),
-        )  # fmt: skip
+        train_together(folder, processes=2, plan=PLAN, out=out)
     assert not (out / "model.cvs").exists()
-    assert len(convscope.open_run(out).history.epochs) in (1, 2)
+    assert (out / "checkpoints" / "epoch-0002").exists()  # two ticks after the second of four batches
     run = train_together(None, processes=1, resume=out, plan=PLAN).path
     assert_same_training(run, alone)
 

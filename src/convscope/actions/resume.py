@@ -62,7 +62,7 @@ def resume_run(
         with TemporaryDirectory(prefix="convscope-") as own_folder:
             return train_parts(
                 Run(Path(own_folder)), read_split(found.path, samples), plan, start={}, resume=True,
-                saved_in=found.path, team=team,
+                saved_in=found.path, progress=progress, team=team,
             )  # fmt: skip
     with FolderLock(found.path) as lock:
         sweep_temporary(found.path, *SWEPT)

@@ -69,7 +69,7 @@ def train(
     samples = open_samples(data, plan, own)
     start = start_facts(data, samples, name, notes)
     if not team.is_first:
-        return _beside(samples, plan, start, team, continue_from=continue_from)
+        return _beside(samples, plan, start, team, continue_from=continue_from, progress=progress)
     if team.total > 1 and own is not None:
         raise PlanError("expected a network by name for several devices, got a keras.Model; it lies on one of them")
     folder = _new_folder(out, start["name"].replace(" ", "-"))
@@ -83,12 +83,16 @@ def train(
         )  # fmt: skip
 
 
-def _beside(samples: Samples, plan: Plan, start: dict[str, Any], team: Team, *, continue_from: Any) -> Run:
+def _beside(
+    samples: Samples, plan: Plan, start: dict[str, Any], team: Team, *, continue_from: Any, progress: Progress
+) -> Run:
     """Train as one of a team that is not its first: its journal is thrown away."""
     with TemporaryDirectory(prefix="convscope-") as own_folder:
         parts = divide(samples, plan)
         plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task)
-        return train_parts(Run(Path(own_folder)), parts, plan, start=start, continue_from=continue_from, team=team)
+        return train_parts(
+            Run(Path(own_folder)), parts, plan, start=start, continue_from=continue_from, progress=progress, team=team
+        )
 
 
 def train_parts(
