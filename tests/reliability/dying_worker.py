@@ -1,7 +1,7 @@
 """One of several processes that train together, which sends a signal at a given batch, once.
 
-$CONVSCOPE_TEST_SIGNAL is {"rank": 1, "epoch": 2, "batch": 2, "signal": 9, "to": "self", "marker": FILE}; "parent" gets it
-instead of "self", and the process then waits until it has been heard of.
+$CONVSCOPE_TEST_SIGNAL is {"rank": 1, "epoch": 2, "batch": 2, "signal": 9, "to": "self", "marker": FILE}; "parent" gets
+it instead of "self", and the process then waits until it has been heard of.
 """
 
 from __future__ import annotations
