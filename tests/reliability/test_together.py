@@ -1,7 +1,7 @@
 """Real processes that train together over the loopback give what one gives; lost and stopped ones go on.
 
-Tolerance: 1e-4 of each weight's largest value after 3 epochs of 4 steps. Only the order of additions differs (the losses
-differed by 2e-7 where it was tried); a team that trained unrelated models would differ by 1.
+Tolerance: 1e-4 of each weight's largest value after 3 epochs of 4 steps. Only the order of additions differs (the
+losses differed by 2e-7 where it was tried); a team that trained unrelated models would differ by 1.
 """
 
 from __future__ import annotations
