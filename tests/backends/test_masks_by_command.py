@@ -82,7 +82,7 @@ def test_a_region_is_explained_and_its_heat_stitched(work: Path, tmp_path: Path)
     heat = nibabel.load(next((tmp_path / "volumes").glob("layer-cam-*")))
     assert heat.shape == (32, 32, 6) and np.array_equal(heat.affine, nibabel.load(source).affine)
     page = (tmp_path / "explained.html").read_text(encoding="utf-8")
-    assert "Inside the outlined region" in page and "case2" not in page
+    assert "Inside the outlined region" in page and "Where it is unsure" in page and "case2" not in page
 
 
 def test_the_heat_of_a_fine_layer_lies_on_the_region(work: Path, tmp_path: Path) -> None:

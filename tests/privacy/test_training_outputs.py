@@ -63,7 +63,7 @@ def test_a_segmenter_of_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         learning_rate=1e-2,
     )  # fmt: skip
     run = convscope.train(folder, plan=plan)
-    run.report()
+    assert "Not a medical device" in run.report().read_text(encoding="utf-8")
     assert run.scores.headline == "dice" and (run.path / "strips.json").exists()
     assert _command("predict", run.path, folder / "images", "--out", "runs/said") == 0
     assert len(list((tmp_path / "runs" / "said" / "volumes").iterdir())) == 5

@@ -27,6 +27,9 @@ from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike
 
 MOST_ON_PAGE = 24
+_DOUBT_WORDS: Words = (
+    ("Yellow is where it is unsure.", "Borders always are, a little. A doubtful middle is worth a look by a person."),
+)
 
 
 def explain(
@@ -212,6 +215,8 @@ def _written(found: Sequence[Explanation], out: Path) -> Path:
 def _report(found: Sequence[Explanation]) -> Report:
     from dataclasses import replace
 
+    from convscope.explaining.doubt import DOUBTS
+
     sections = []
     for place, one in enumerate(found):
         first = one if len(one.heat) <= MOST_ON_PAGE else _first(one, MOST_ON_PAGE)
@@ -219,11 +224,10 @@ def _report(found: Sequence[Explanation]) -> Report:
         words = (
             (one.method, f"{one.facts['words']} Source: {one.facts['source']}."),
             *_region_words(one),
-            *section.words,
+            *(_DOUBT_WORDS if one.method in DOUBTS else section.words),
         )
-        sections.append(
-            replace(section, name=f"attribution-{place}", title=f"Where it looks: {one.method}", words=words)
-        )
+        title = f"{'Where it is unsure' if one.method in DOUBTS else 'Where it looks'}: {one.method}"
+        sections.append(replace(section, name=f"attribution-{place}", title=title, words=words))
     return Report(title="explanations", sections=tuple(sections), provenance=found[0].provenance)
 
 

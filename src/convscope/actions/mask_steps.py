@@ -38,7 +38,7 @@ from convscope.reporting.segmenting import overlays_section, segment_scores_sect
 from convscope.training.plan import Plan
 
 KEPT = 16
-MEDICAL = ("DICOM", "NIfTI", "NRRD")  # as readers name their source
+MEDICAL = ("DICOM", "NIfTI", "NRRD", "study ids")  # as readers name their source
 
 
 @dataclass(frozen=True)

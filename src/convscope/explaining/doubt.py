@@ -92,12 +92,12 @@ def _said(model: Any, images: np.ndarray) -> np.ndarray:
 DOUBTS: dict[str, Doubt] = {
     "flip-disagreement": Doubt(
         flip_disagreement,
-        "how far the answers to the picture and its mirrored copies lie apart; 0 is agreement, 1 the opposite",
+        "How far the answers to the picture and its mirrored copies lie apart; 0 is agreement, 1 the opposite.",
         "test-time flips; half the sum of absolute differences (total variation)",
     ),
     "dropout-uncertainty": Doubt(
         dropout_uncertainty,
-        "how unsure the mean of looks with dropout is at each place; 0 is sure, 1 all classes alike",
+        "How unsure the mean of looks with dropout is at each place; 0 is sure, 1 all classes alike.",
         "Gal and Ghahramani 2016, predictive entropy",
     ),
 }
