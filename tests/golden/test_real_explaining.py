@@ -64,6 +64,22 @@ def test_fine_methods_lie_on_the_object_too(seen: tuple[Probe, np.ndarray]) -> N
         assert share > times * area, (name, share, area)
 
 
+@pytest.mark.slow
+def test_relevance_lies_on_the_object_and_does_not_grow(seen: tuple[Probe, np.ndarray]) -> None:
+    """50 layers with linear bottlenecks and sums: the size of what reaches the pixels is below the score's own."""
+    probe, pictures = seen
+    found = explain(probe, pictures, "lrp")
+    values = found.values
+    assert values is not None
+    size, total = np.abs(values).sum(axis=(1, 2, 3)), values.sum(axis=(1, 2, 3))
+    assert (size < found.scores).all() and (total > 0.7 * size).all()
+    masks = boxes_as_masks(list(BOXES.values()), (224, 224))
+    energy, hit = inside(found.heat, masks)
+    assert hit.all()
+    for name, share, area in zip(BOXES, energy, masks.mean(axis=(1, 2))):
+        assert share > 1.1 * area, (name, share, area)
+
+
 def test_grad_cam_is_cam_times_a_constant(seen: tuple[Probe, np.ndarray]) -> None:
     """And HiResCAM is Grad-CAM: this network ends in global average pooling and one dense layer."""
     probe, pictures = seen

@@ -249,7 +249,10 @@ def lrp(model: Any, x: np.ndarray, label: int, options: dict) -> np.ndarray:
     k2, b2 = (v + gamma * np.maximum(v, 0) for v in folded)
     at_p = f["p"] * conv_back(at_relu / signed(conv(f["p"], k2) + b2), k2)
     at_r = f["r"] * (at_p / signed(f["p"])).repeat(2, axis=0).repeat(2, axis=1) / 4
-    return (x * conv_back(at_r / signed(f["a"]), net.k1)).sum(axis=2)
+    above, below = x - x.min(axis=(0, 1)), x - x.max(axis=(0, 1))
+    positive, negative = np.maximum(net.k1, 0), np.minimum(net.k1, 0)
+    ratio = at_r / (conv(above, positive) + conv(below, negative) + eps)
+    return (above * conv_back(ratio, positive) + below * conv_back(ratio, negative)).sum(axis=2)
 
 
 def under(rule: str) -> Callable[[Any, np.ndarray, int, dict], np.ndarray]:

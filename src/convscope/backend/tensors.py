@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.backend.selection import backend_name
+from convscope.backend.selection import backend_name, load_keras
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
@@ -22,6 +22,23 @@ def to_numpy(tensor: Any) -> np.ndarray:
         return np.asarray(value.cpu().numpy())
     array = np.asarray(tensor)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def in_fast_layout(structure: Any) -> Any:
+    """Pictures (n, c, h, w) of a nested structure as the back end's convolutions read them fastest.
+
+    PyTorch's on a CPU run about twice as fast when the channels of a pixel lie side by side in memory; shapes, values
+    and gradients stay what they are. Other back ends choose by themselves.
+    """
+    if backend_name() != "torch":
+        return structure
+    import torch
+
+    def laid_out(tensor: Any) -> Any:
+        is_pictures = tensor.dim() == 4 and tensor.is_floating_point()
+        return tensor.contiguous(memory_format=torch.channels_last) if is_pictures else tensor
+
+    return load_keras().tree.map_structure(laid_out, structure)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -83,7 +83,7 @@ def _along_one_way(asked: Asked, steps: int, baseline: str | np.ndarray) -> tupl
     start = baseline_pictures(pictures, baseline)
     way = pictures - start
     points, weights = np.polynomial.legendre.leggauss(steps)
-    points, weights = ((points + 1) / 2).astype(np.float32), weights / 2
+    points, weights = ((points + 1) / 2).astype(np.float32), (weights / 2).astype(np.float32)
     total = np.zeros(pictures.shape, np.float64)
 
     def between(owners: np.ndarray, variants: np.ndarray) -> np.ndarray:
@@ -91,7 +91,8 @@ def _along_one_way(asked: Asked, steps: int, baseline: str | np.ndarray) -> tupl
 
     for part in asked.sweep(steps, between, gradients=True, what="steps from the baseline"):
         assert part.gradients is not None
-        np.add.at(total, part.owners, part.gradients * weights[part.variants].reshape(-1, 1, 1, 1))
+        for owner, rows in part.by_owner():
+            total[owner] += np.tensordot(weights[part.variants[rows]], part.gradients[rows], 1)
     before, _ = asked.scored(start, np.arange(asked.n))
     return total * way, asked.scores.astype(np.float64) - before
 

@@ -9,7 +9,8 @@ from convscope.explaining.asked import Asked
 from convscope.explaining.method import Answer, Method
 
 
-def _moments(asked: Asked, samples: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def _moments(asked: Asked, samples: int, noise: float, powers: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The mean of each power of the gradient over the noisy copies."""
     if samples < 1:
         raise PlanError(f"expected at least 1 sample, got {samples}")
     if not 0 <= noise <= 10:
@@ -18,17 +19,18 @@ def _moments(asked: Asked, samples: int, noise: float) -> tuple[np.ndarray, np.n
     space = tuple(range(1, pictures.ndim))
     sigma = noise * (pictures.max(axis=space) - pictures.min(axis=space))
     draws = asked.rng().standard_normal((samples, *pictures.shape[1:]), np.float32)
-    first = np.zeros(pictures.shape, np.float64)
-    second = np.zeros(pictures.shape, np.float64)
+    totals = [np.zeros(pictures.shape, np.float64) for _ in powers]
 
     def noisy(owners: np.ndarray, variants: np.ndarray) -> np.ndarray:
         return pictures[owners] + sigma[owners].reshape(-1, *[1] * len(space)) * draws[variants]
 
     for part in asked.sweep(samples, noisy, gradients=True, what="noisy copies"):
         assert part.gradients is not None
-        np.add.at(first, part.owners, part.gradients)
-        np.add.at(second, part.owners, part.gradients.astype(np.float64) ** 2)
-    return first / samples, second / samples
+        for owner, rows in part.by_owner():
+            mine = part.gradients[rows]
+            for total, power in zip(totals, powers):
+                total[owner] += mine.sum(axis=0) if power == 1 else (mine.astype(np.float64) ** power).sum(axis=0)
+    return tuple(total / samples for total in totals)
 
 
 def smooth_grad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Answer:
@@ -36,7 +38,7 @@ def smooth_grad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Answ
 
     Source: Smilkov et al. 2017, section 3 (10-20 % noise).
     """
-    mean, _ = _moments(asked, samples, noise)
+    (mean,) = _moments(asked, samples, noise, (1,))
     return Answer(mean.astype(np.float32))
 
 
@@ -45,7 +47,7 @@ def var_grad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Answer:
 
     Source: Adebayo et al. 2018, appendix A.
     """
-    mean, square = _moments(asked, samples, noise)
+    mean, square = _moments(asked, samples, noise, (1, 2))
     return Answer(np.maximum(square - mean**2, 0).astype(np.float32))
 
 

@@ -71,12 +71,11 @@ def rise(
     with_score, plain = np.zeros((asked.n, *size)), np.zeros((asked.n, *size))
     total = np.zeros(asked.n)
     for part in asked.sweep(samples, masked, what="random masks"):
-        for owner in np.unique(part.owners):
-            mine = part.owners == owner
-            scores = part.scores[mine].astype(np.float64)
-            with_score[owner] += np.tensordot(scores, latest[0][mine].astype(np.float64), 1)
-            plain[owner] += latest[0][mine].sum(axis=0, dtype=np.float64)
-            total[owner] += scores.sum()
+        for owner, rows in part.by_owner():
+            shown, scores = latest[0][rows], part.scores[rows]
+            with_score[owner] += np.tensordot(scores, shown, 1)
+            plain[owner] += shown.sum(axis=0)
+            total[owner] += scores.sum(dtype=np.float64)
     if centred:
         with_score -= (total / samples)[:, None, None] * plain
     return Answer((with_score / (samples * share)).astype(np.float32))

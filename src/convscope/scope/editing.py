@@ -53,7 +53,7 @@ class Edited:
             rows = np.minimum(np.arange(start, start + size), stop - 1)
             arguments = (given.take(start, stop, size), whole.aim(rows), factors[rows].astype(np.float32))
             with probe._lock, engine.random_state_kept():
-                tensors = as_tensors(arguments)
+                tensors = as_tensors(arguments, channels_first=trace.is_channels_first)
                 key = (given.signature(), size, factors.shape[1:], look.key())
                 if key not in self._runs:
                     self._runs[key] = self._compiled(probe, trace, look, tensors)

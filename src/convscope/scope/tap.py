@@ -183,7 +183,7 @@ class Probe:
         rows = np.minimum(np.arange(start, start + size), stop - 1)
         aim = look.resolved.aim(rows) if look.resolved else ()
         with self._lock, engine.random_state_kept():
-            arguments = as_tensors((given.take(start, stop, size), aim))
+            arguments = as_tensors((given.take(start, stop, size), aim), channels_first=trace.is_channels_first)
             key = (given.signature(), size, look.key())
             if key in self._runs:
                 seen, found = self._runs[key](arguments)

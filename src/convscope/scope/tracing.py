@@ -8,6 +8,7 @@ from typing import Any
 
 from convscope.backend import gradients as engine
 from convscope.backend.selection import load_keras
+from convscope.backend.tensors import in_fast_layout
 from convscope.scope.batches import Inputs, fixed_batch
 from convscope.scope.calls import Call, Head, Tracer, around_calls, tensors_in
 from convscope.scope.override import LOW, in_float32, overridden, without_hiding
@@ -54,6 +55,11 @@ class Trace:
     calls: dict[str, Call]
     heads: tuple[Head, ...]
 
+    @property
+    def is_channels_first(self) -> bool:
+        """Whether a layer reads pictures with their channels before height and width."""
+        return any(getattr(c.layer, "data_format", None) == "channels_first" for c in self.calls.values())
+
     def names(self) -> list[str]:
         """What can be chosen: call names, with ":0", ":1" where a call gives several tensors."""
         names: list[str] = []
@@ -63,10 +69,11 @@ class Trace:
         return names
 
 
-def as_tensors(structure: Any) -> Any:
-    """Arrays of a nested structure as tensors of the back end."""
+def as_tensors(structure: Any, *, channels_first: bool = False) -> Any:
+    """Arrays of a nested structure as tensors of the back end; pictures with channels first laid out for speed."""
     keras = load_keras()
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, structure)
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, structure)
+    return in_fast_layout(tensors) if channels_first else tensors
 
 
 def built_subject(model: Any, given: Inputs, *, in_float32: bool) -> Subject:

@@ -166,6 +166,91 @@ def test_networks_of_the_catalogue_have_rules() -> None:
     assert np.isfinite(found.heat).all() and found.heat.any()
 
 
+def linear_bottlenecks(blocks: int = 8) -> keras.Model:
+    """Blocks of wide rectified and narrow linear convolutions with sums around them; values of any sign, no bias."""
+    inputs = L.Input((12, 12, 3))
+    x = L.Conv2D(4, 3, padding="same", use_bias=False, name="first")(inputs)
+    for i in range(blocks):
+        wide = L.ReLU(6.0)(L.Conv2D(12, 1, use_bias=False, name=f"wide{i}")(x))
+        wide = L.ReLU(6.0)(L.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"deep{i}")(wide))
+        x = L.Add()([x, L.Conv2D(4, 1, use_bias=False, name=f"narrow{i}")(wide)])
+    return fixed_weights(keras.Model(inputs, L.Dense(3, use_bias=False)(L.GlobalAveragePooling2D()(L.ReLU()(x)))))
+
+
+def test_default_rule_does_not_grow_through_linear_bottlenecks() -> None:
+    """Sums of both signs, as in MobileNet and EfficientNet: what is shared stays within a few times the score."""
+    model, images = linear_bottlenecks(), pictures(4, side=12)
+    found = relevance(model, images)
+    assert found.values is not None
+    size = np.abs(found.values).sum(axis=(1, 2, 3))
+    assert (size < 10 * np.abs(found.scores)).all(), size / np.abs(found.scores)
+    np.testing.assert_allclose(found.heat.sum(axis=(1, 2)), found.scores, rtol=5e-3)
+
+
+def favoured_by_hand(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, relevance: np.ndarray) -> np.ndarray:
+    """Gamma rule for one dense layer, one input and one output after another: x (i,), weights (i, j), bias (j,)."""
+    out = np.zeros(x.shape)
+    for j in range(weights.shape[1]):
+        sign = 1 if x @ weights[:, j] + bias[j] >= 0 else -1
+        parts = [part * (1.25 if part * sign > 0 else 1) for part in (*(x * weights[:, j]), bias[j])]
+        for i in range(len(x)):
+            out[i] += parts[i] / sum(parts) * relevance[j]
+    return out
+
+
+def test_gamma_favours_the_sign_of_each_sum() -> None:
+    """Inputs and sums of both signs, each contribution written out."""
+    rng = np.random.default_rng(4)
+    weights, bias, head = rng.normal(size=(6, 5)), rng.normal(size=5), rng.normal(size=(5, 2))
+    inputs = L.Input((1, 2, 6))
+    x = L.GlobalAveragePooling2D()(L.Conv2D(5, 1, name="conv")(inputs))
+    model = keras.Model(inputs, L.Dense(2, use_bias=False, name="head")(x))
+    model.get_layer("conv").set_weights([weights.reshape(1, 1, 6, 5), bias])
+    model.get_layer("head").set_weights([head])
+    image = rng.normal(size=(1, 1, 2, 6)).astype("float32")
+    sums = image[0, 0] @ weights + bias
+    below = sums / 2 * head[:, 1]
+    expected = [favoured_by_hand(v, weights, bias, r) for v, r in zip(image[0, 0], below)]
+    found = relevance(model, image, rule="gamma", epsilon=1e-9)
+    assert (sums < 0).any() and (sums > 0).any() and found.values is not None
+    np.testing.assert_allclose(found.values[0, 0], expected, atol=1e-5 * np.abs(expected).max())
+
+
+# zennit 0.5.1 (Anders et al. 2021), rules Gamma(0.25), ZBox(least, greatest), Epsilon(1e-6); first channel
+BY_ZENNIT = {
+    "gamma": [
+        [0.144573, -0.431497, 0.726573, -0.573992],
+        [-3.846137, 3.344494, 2.569652, 0.562235],
+        [6.275494, 10.032846, 4.083878, -0.393640],
+        [-1.160210, 3.707477, 0.608231, 2.044026],
+    ],
+    "composite": [
+        [-0.351263, -1.101981, 0.250674, -0.441021],
+        [0.213474, 0.872857, 1.653810, 0.077591],
+        [0.279360, 2.107423, 4.182488, 1.508187],
+        [-0.335685, 4.985194, 2.893280, 0.514832],
+    ],
+}
+
+
+@pytest.mark.parametrize("rule", BY_ZENNIT)
+def test_equals_zennit(rule: str) -> None:
+    """Two convolutions and a dense layer with biases, values of both signs; zennit was run on the same weights."""
+    rng = np.random.default_rng(0)
+    shapes = ((2, 2, 2, 3), 3), ((2, 2, 3, 2), 2)
+    weights = [[rng.normal(size=kernel), rng.normal(size=bias) * 0.3] for kernel, bias in shapes]
+    weights.append([rng.normal(size=(8, 2)), rng.normal(size=2)])
+    image = rng.normal(size=(1, 4, 4, 2)).astype("float32")
+    inputs = L.Input((4, 4, 2))
+    x = L.Conv2D(2, 2, name="two")(L.Conv2D(3, 2, name="one")(inputs))
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
+    for name, values in zip(("one", "two", "head"), weights):
+        model.get_layer(name).set_weights(values)
+    found = relevance(model, image, rule=rule)
+    assert found.values is not None
+    np.testing.assert_allclose(found.values[0, :, :, 0], BY_ZENNIT[rule], atol=2e-5)
+
+
 def test_refuses_what_it_has_no_rule_for() -> None:
     """By name."""
     inputs = L.Input((8, 8, 3))
