@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
+from convscope.actions.judged_run import keep_judgement, run_behind
 from convscope.actions.marked import marks
 from convscope.actions.predict import known_card
 from convscope.data.budget import NO_CACHE
@@ -105,7 +106,8 @@ def judge(
         progress: told how far it is.
 
     Returns:
-        The judgement; it prints a table, draws itself in a notebook and saves a page and JSON.
+        The judgement, which the report of a run shows from then on; it prints a table, draws itself in a notebook and
+        saves a page and JSON.
 
     Raises:
         UnknownNameError, PlanError, ModelError, TargetError, DataError: one line that says what to change.
@@ -127,6 +129,9 @@ def judge(
         probe, arrays, list(known), aim, masks=mine, sanity=sanity, shuffled=twin.model if twin else None,
         wishes=wishes, limits=limits, seed=seed, progress=progress,
     )  # fmt: skip
+    folder = run_behind(model)
+    if folder is not None:
+        keep_judgement(folder, found, f"{len(arrays)} pictures given to `convscope judge`")
     pictures, where = for_people(opened, probe, arrays), provenance_of(opened, probe, seed)
     return Judged(found, _report(found, known, pictures, keys, where=where, twin=twin))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convscope.actions.epochs import filter_film_sections
 from convscope.actions.learned import learned_sections
+from convscope.actions.judged_run import judge_run, judged_sections
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
 from convscope.actions.steps import steps_for
@@ -23,12 +24,21 @@ from convscope.reporting.training import training_section
 REPORT = "report.html"
 
 
-def write_report(run: RunFolder, *, out: Path | None = None, progress: Progress = silent) -> Path:
+def write_report(run: RunFolder, *, out: Path | None = None, judge: int = 0, progress: Progress = silent) -> Path:
     """Write the report of a finished run; return where it is.
 
+    Args:
+        run: the run.
+        out: where to; None for report.html in its folder.
+        judge: let the judge of explanations work on this many kept-back pictures first; 0 shows what an earlier
+            judgement found, where there is one.
+        progress: told how far it is.
+
     Raises:
-        RunError: the run is not finished. StorageError: it can't be written.
+        RunError: the run is not finished. StorageError: it can't be written. As `judged_run.judge_run`.
     """
+    if judge:
+        judge_run(run, judge, progress=progress)
     path = out or run.path / REPORT
     write_text(path, render_report(build_report(run, progress=progress)))
     return path
@@ -46,6 +56,7 @@ def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
         *film(run.path),
         *filter_film_sections(run.path),
         *steps_for(card.task).sections(run, which=which, progress=progress),
+        *judged_sections(run.path),
         *_scan(run),
         *view_sections(run.path),
     ]

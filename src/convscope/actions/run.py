@@ -32,9 +32,9 @@ class Run(RunFolder):
         """Say what the model sees in picture files: Predictions, Detections or Segmentations, by its task."""
         return predict_files(self.opened, files, native_size=native_size, progress=progress)
 
-    def report(self, *, out: Path | None = None, progress: Progress = silent) -> Path:
-        """Write the report, one HTML file; return its path."""
-        return write_report(self, out=out, progress=progress)
+    def report(self, *, out: Path | None = None, judge: int = 0, progress: Progress = silent) -> Path:
+        """Write the report, one HTML file; return its path. `judge` pictures are explained and judged first."""
+        return write_report(self, out=out, judge=judge, progress=progress)
 
     def scope(self) -> Scope:
         """Look inside the finished model."""

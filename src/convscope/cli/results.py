@@ -105,17 +105,19 @@ def _say_frames(run: str, source: Path, *, out: Path | None, json: bool, every: 
         say(f"Wrote {out}")
 
 
-def report(run: str, /, *, out: Path | None = None) -> None:
+def report(run: str, /, *, out: Path | None = None, judge: int = 0) -> None:
     """Write the report of a run as one HTML file that needs nothing else.
 
     Args:
         run: a run folder, a name below runs/, or `last`.
         out: where to write it; default report.html in the run folder.
+        judge: kept-back pictures on which explanations are judged first: 16 say which methods can be believed (about
+            900 runs of the network each). `convscope judge` on the run is shown as well, whichever was last.
     """
     from convscope.actions.run import open_run
 
     with progress() as listen:
-        page = open_run(run).report(out=out, progress=listen)
+        page = open_run(run).report(out=out, judge=judge, progress=listen)
     say(f"Report: {page}")
 
 

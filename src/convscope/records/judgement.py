@@ -122,5 +122,25 @@ class Judgement:
         return "\n".join([*lines, "", *self.words])
 
 
+def judgement_from(values: dict[str, Any]) -> Judgement:
+    """What `as_dict` wrote, read back; heat and the numbers of single pictures are not in it."""
+
+    def checks(name: str) -> dict[str, Sanity]:
+        found = {k: dict(v) for k, v in values[name].items()}
+        return {k: Sanity(**v | {n: tuple(v[n]) for n in ("layers", "likeness")}) for k, v in found.items()}
+
+    return Judgement(
+        methods=tuple(values["methods"]),
+        measures=tuple(values["measures"]),
+        table={k: {m: Measured(**v) for m, v in row.items()} for k, row in values["table"].items()},
+        per_picture={},
+        sanity=checks("sanity"),
+        labels=checks("labels"),
+        curves={k: {m: np.array(v) for m, v in row.items()} for k, row in values["curves"].items()},
+        alike=np.array(values["agreement"]),
+        words=tuple(values["words"]),
+    )
+
+
 def _cell(found: Measured | None) -> str:
     return "" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
