@@ -22,7 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "occlusion": {"window": 12, "stride": 12},
     "rise": {"samples": 256},
 }
-Runs = dict[str, dict[str, Callable[[], Any]]]
+Run = Callable[[int], Any]  # takes how many copies of pictures to run at a time
+Runs = dict[str, dict[str, Run]]
 
 
 def own_network() -> Any:
@@ -94,48 +95,47 @@ def _tensor(images: np.ndarray) -> Any:
     return torch.from_numpy(images).requires_grad_(True)
 
 
-def _gradcam_package(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Any]]]:
+def _gradcam_package(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Run]]]:
     without_torchvision()
     import pytorch_grad_cam as package
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     targets = [ClassifierOutputTarget(1)] * len(images)
-    found = []
-    for name, kind in (("grad-cam", "GradCAM"), ("layer-cam", "LayerCAM"), ("score-cam", "ScoreCAM")):
-        cam = getattr(package, kind)(model=model, target_layers=[layer])
-        cam.batch_size = 32
-        cam.activations_and_grads.release()  # its hooks stay off while others are timed
 
-        def run(cam: Any = cam, kind: str = kind) -> Any:
-            fresh = type(cam)(model=model, target_layers=[layer])
-            fresh.batch_size = 32
-            try:
-                return fresh(input_tensor=_tensor(images), targets=targets)
-            finally:
-                fresh.activations_and_grads.release()
+    def run(batch: int, kind: str) -> Any:
+        fresh = getattr(package, kind)(model=model, target_layers=[layer])
+        fresh.batch_size = batch
+        try:
+            return fresh(input_tensor=_tensor(images), targets=targets)
+        finally:
+            fresh.activations_and_grads.release()  # its hooks stay off while others are timed
 
-        found.append((name, {f"pytorch-grad-cam{suffix}": run}))
-    return found
+    kinds = (("grad-cam", "GradCAM"), ("layer-cam", "LayerCAM"), ("score-cam", "ScoreCAM"))
+    return [(name, {f"pytorch-grad-cam{suffix}": lambda b, kind=kind: run(b, kind)}) for name, kind in kinds]
 
 
-def _captum(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Any]]]:
+def _captum(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Run]]]:
     from captum import attr
 
     way, noise, hide = attr.IntegratedGradients(model), attr.NoiseTunnel(attr.Saliency(model)), attr.Occlusion(model)
-    runs: dict[str, Callable[[], Any]] = {
-        "grad-cam": lambda: attr.LayerGradCam(model, layer).attribute(_tensor(images), target=1),
-        "integrated-gradients": lambda: way.attribute(_tensor(images), target=1, n_steps=32, internal_batch_size=32),
-        "smooth-grad": lambda: noise.attribute(
-            _tensor(images), target=1, nt_samples=32, nt_samples_batch_size=4, stdevs=0.3
+    n = len(images)
+    runs: dict[str, Run] = {
+        "grad-cam": lambda batch: attr.LayerGradCam(model, layer).attribute(_tensor(images), target=1),
+        "integrated-gradients": lambda batch: way.attribute(
+            _tensor(images), target=1, n_steps=32, internal_batch_size=batch
         ),
-        "occlusion": lambda: hide.attribute(
-            _tensor(images), target=1, sliding_window_shapes=(3, 12, 12), strides=(3, 12, 12), perturbations_per_eval=4
+        "smooth-grad": lambda batch: noise.attribute(
+            _tensor(images), target=1, nt_samples=32, nt_samples_batch_size=max(1, batch // n), stdevs=0.3
         ),
-    }
+        "occlusion": lambda batch: hide.attribute(
+            _tensor(images), target=1, sliding_window_shapes=(3, 12, 12), strides=(3, 12, 12),
+            perturbations_per_eval=max(1, batch // n),
+        ),
+    }  # fmt: skip
     return [(name, {f"captum{suffix}": run}) for name, run in runs.items()]
 
 
-def _torchcam(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Any]]]:
+def _torchcam(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[tuple[str, dict[str, Run]]]:
     without_torchvision()
     import torch
     from torchcam import methods
@@ -150,16 +150,20 @@ def _torchcam(model: Any, layer: Any, images: np.ndarray, suffix: str) -> list[t
 
     holder = Holder()
 
-    def run(kind: Any) -> Any:
-        cam = kind(holder, "layer")
+    def run(kind: Any, **options: int) -> Any:
+        cam = kind(holder, "layer", **options)
         try:
             scores = holder(_tensor(images))
             return cam([1] * len(images), scores)
         finally:
             cam.remove_hooks()
 
-    kinds = (("grad-cam", methods.GradCAM), ("layer-cam", methods.LayerCAM), ("score-cam", methods.ScoreCAM))
-    return [(name, {f"torchcam{suffix}": lambda kind=kind: run(kind)}) for name, kind in kinds]
+    runs: dict[str, Run] = {
+        "grad-cam": lambda batch: run(methods.GradCAM),
+        "layer-cam": lambda batch: run(methods.LayerCAM),
+        "score-cam": lambda batch: run(methods.ScoreCAM, batch_size=batch),
+    }
+    return [(name, {f"torchcam{suffix}": one}) for name, one in runs.items()]
 
 
 def tensorflow_peers(model: Any, images: np.ndarray) -> tuple[Runs, list[str]]:
@@ -177,28 +181,28 @@ def tensorflow_peers(model: Any, images: np.ndarray) -> tuple[Runs, list[str]]:
     return found, failed
 
 
-def _xplique(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+def _xplique(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, Run]]]:
     from xplique import attributions as attr
 
     wanted = np.eye(10, dtype="float32")[[1] * len(images)]
-    made: dict[str, Callable[[], Any]] = {
-        "grad-cam": lambda: attr.GradCAM(model, batch_size=32, conv_layer="relu3"),
-        "integrated-gradients": lambda: attr.IntegratedGradients(model, batch_size=32, steps=32),
-        "smooth-grad": lambda: attr.SmoothGrad(model, batch_size=32, nb_samples=32),
-        "occlusion": lambda: attr.Occlusion(model, batch_size=32, patch_size=12, patch_stride=12),
-        "rise": lambda: attr.Rise(model, batch_size=32, nb_samples=256),
+    made: dict[str, Callable[[int], Any]] = {
+        "grad-cam": lambda b: attr.GradCAM(model, batch_size=b, conv_layer="relu3"),
+        "integrated-gradients": lambda b: attr.IntegratedGradients(model, batch_size=b, steps=32),
+        "smooth-grad": lambda b: attr.SmoothGrad(model, batch_size=b, nb_samples=32),
+        "occlusion": lambda b: attr.Occlusion(model, batch_size=b, patch_size=12, patch_stride=12),
+        "rise": lambda b: attr.Rise(model, batch_size=b, nb_samples=256),
     }
-    kept: dict[str, Any] = {}
+    kept: dict[tuple[str, int], Any] = {}
 
-    def run(name: str) -> Any:
-        if name not in kept:
-            kept[name] = made[name]()
-        return kept[name](images, wanted)
+    def run(name: str, batch: int) -> Any:
+        if (name, batch) not in kept:
+            kept[name, batch] = made[name](batch)
+        return kept[name, batch](images, wanted)
 
-    return [(name, {"xplique": lambda name=name: run(name)}) for name in made]
+    return [(name, {"xplique": lambda b, name=name: run(name, b)}) for name in made]
 
 
-def _tf_keras_vis(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+def _tf_keras_vis(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, Run]]]:
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.layercam import Layercam
     from tf_keras_vis.saliency import Saliency
@@ -206,16 +210,18 @@ def _tf_keras_vis(model: Any, images: np.ndarray) -> list[tuple[str, dict[str, A
     from tf_keras_vis.utils.scores import CategoricalScore
 
     score = CategoricalScore([1] * len(images))
-    found: list[tuple[str, dict[str, Any]]] = [
+    found: list[tuple[str, dict[str, Run]]] = [
         (
             name,
             {
-                "tf-keras-vis": lambda kind=kind: kind(model, clone=False)(
+                "tf-keras-vis": lambda b, kind=kind: kind(model, clone=False)(
                     score, images, penultimate_layer="relu3", expand_cam=False
                 )
             },
         )
         for name, kind in (("grad-cam", Gradcam), ("layer-cam", Layercam), ("score-cam", Scorecam))
     ]
-    smooth = {"tf-keras-vis": lambda: Saliency(model, clone=False)(score, images, smooth_samples=32, smooth_noise=0.15)}
+    smooth = {
+        "tf-keras-vis": lambda b: Saliency(model, clone=False)(score, images, smooth_samples=32, smooth_noise=0.15)
+    }
     return [*found, ("smooth-grad", smooth)]

@@ -26,7 +26,6 @@ from convscope.scope.tap import Probe
 FOLDER = Path(__file__).parent / "explain"
 # few draws where many cost minutes; the page says so
 OPTIONS = {
-    "lrp": {"epsilon": 0.1, "gamma": 4.0},
     "rise": {"samples": 400},
     "occlusion": {"window": 32, "stride": 16},
     "score-cam": {"top_channels": 64},

@@ -243,3 +243,22 @@ def test_the_first_conv2d_example_runs(tmp_path: Path, capsys: pytest.CaptureFix
     assert run.scores.values["accuracy"].value > 0.7
     assert "accuracy" in run.history.epochs[0]
     assert run.model.count_params() == example.build(20, 20, 1, 3).count_params()
+
+
+def test_the_report_says_which_explanations_can_be_believed(
+    finished: convscope.Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Judged on kept-back pictures by an option; what `judge` found on the run later on is shown in its place."""
+    assert command(["report", str(finished.path), "--judge", "4"]) == 0
+    kept = json.loads((finished.path / "judged.json").read_text(encoding="utf-8"))
+    assert kept["pictures"] == "4 pictures that training never saw" and "guided-backprop" in kept["sanity"]
+    page = (finished.path / "report.html").read_text(encoding="utf-8")
+    assert "Can the explanations be believed?" in page and "Does the heat depend on what was learned?" in page
+    assert kept["words"][0] in page and "random map" in page
+    picture = next(folder.rglob("*.png"))
+    convscope.judge(finished, [picture], ["grad-cam"], sanity=False)
+    finished.report()
+    page = (finished.path / "report.html").read_text(encoding="utf-8")
+    assert "1 picture given to `convscope judge`" in page and "Does the heat depend" not in page
+    with pytest.raises(PlanError, match="at least 1 picture"):
+        finished.report(judge=-1)

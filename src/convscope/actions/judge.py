@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
-from convscope.actions.judged_run import keep_judgement, run_behind
+from convscope.actions.judged_run import counted, keep_judgement, run_behind
 from convscope.actions.marked import marks
 from convscope.actions.predict import known_card
 from convscope.data.budget import NO_CACHE
@@ -131,7 +131,7 @@ def judge(
     )  # fmt: skip
     folder = run_behind(model)
     if folder is not None:
-        keep_judgement(folder, found, f"{len(arrays)} pictures given to `convscope judge`")
+        keep_judgement(folder, found, f"{counted(len(arrays))} given to `convscope judge`")
     pictures, where = for_people(opened, probe, arrays), provenance_of(opened, probe, seed)
     return Judged(found, _report(found, known, pictures, keys, where=where, twin=twin))
 

@@ -64,8 +64,13 @@ def judge_run(run: RunFolder, count: int, *, progress: Progress = silent) -> Jud
         for name in METHODS
     }
     found = judge(run.opened, as_model_input(images, card.preprocess), METHODS, wishes=wishes, progress=progress)
-    keep_judgement(run.path, found, f"{len(images)} pictures that training never saw")
+    keep_judgement(run.path, found, f"{counted(len(images))} that training never saw")
     return found
+
+
+def counted(pictures: int) -> str:
+    """How many pictures, in words."""
+    return f"{pictures} picture{'s' if pictures != 1 else ''}"
 
 
 def keep_judgement(folder: Path, found: Judgement, pictures: str) -> None:

@@ -147,7 +147,8 @@ LRP = Method(
     "lrp",
     lrp,
     "gradient",
-    "Bach et al. 2015, On Pixel-Wise Explanations, PLoS ONE, eq. 58; Montavon et al. 2019, LRP, table 10.1",
+    "Bach et al. 2015, On Pixel-Wise Explanations, PLoS ONE, eq. 58; Montavon et al. 2019, LRP, table 10.1; "
+    "Andeol et al. 2023, Neural Networks (gamma for values of any sign)",
     "The score handed down layer by layer, each input getting the share that it contributed.",
     is_signed=True,
 )

@@ -91,8 +91,8 @@ class Resolved:
         chosen = ops.where(indices < 0, ops.cast(ops.argmax(values, axis=-1), "int32"), indices)
         if self.against is not None and self.head and self.head.activation and not self.uses_logits:
             values = ops.log(ops.maximum(values, 1e-30))
-        picked = ops.one_hot(chosen, values.shape[-1], dtype="float32")
-        scores = signs * ops.sum(ops.where(picked > 0, values, ops.zeros_like(values)), axis=-1)
+        picked = ops.equal(ops.expand_dims(chosen, -1), ops.arange(values.shape[-1], dtype="int32"))
+        scores = signs * ops.sum(ops.where(picked, values, ops.zeros_like(values)), axis=-1)
         return scores if self.against is None else scores - values[:, self.against], chosen
 
     def names(self, chosen: np.ndarray) -> tuple[TargetName, ...]:
