@@ -251,7 +251,7 @@ def test_the_report_says_which_explanations_can_be_believed(
     """Judged on kept-back pictures by an option; what `judge` found on the run later on is shown in its place."""
     assert command(["report", str(finished.path), "--judge", "4"]) == 0
     kept = json.loads((finished.path / "judged.json").read_text(encoding="utf-8"))
-    assert kept["pictures"] == "4 pictures that training never saw" and "guided-backprop" in kept["sanity"]
+    assert kept["pictures"] == "4 pictures kept back from training" and "guided-backprop" in kept["sanity"]
     page = (finished.path / "report.html").read_text(encoding="utf-8")
     assert "Can the explanations be believed?" in page and "Does the heat depend on what was learned?" in page
     assert kept["words"][0] in page and "random map" in page

@@ -33,7 +33,7 @@ STEPS = 16  # of integrated gradients: a third of the judge's time, and its gap 
 
 
 def judge_run(run: RunFolder, count: int, *, progress: Progress = silent) -> Judgement:
-    """Judge four methods of different families on pictures that training never saw, and keep what was found.
+    """Judge four methods of different families on pictures kept back from training, and keep what was found.
 
     Each picture costs about 900 runs of the network, a third of them with gradients.
 
@@ -64,7 +64,7 @@ def judge_run(run: RunFolder, count: int, *, progress: Progress = silent) -> Jud
         for name in METHODS
     }
     found = judge(run.opened, as_model_input(images, card.preprocess), METHODS, wishes=wishes, progress=progress)
-    keep_judgement(run.path, found, f"{counted(len(images))} that training never saw")
+    keep_judgement(run.path, found, f"{counted(len(images))} kept back from training")
     return found
 
 
