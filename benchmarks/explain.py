@@ -142,6 +142,8 @@ def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
                 {"method": name, "peer": peer, "torch": middle["torch"], "best": middle[best], "backend": best,
                  "theirs": middle.get(peer), "same": ratios[0], "native": ratios[1], "sizes": sizes}
             )  # fmt: skip
+        if given.part:  # what is measured is kept, should a later method not end in time
+            given.part.write_text(json.dumps(rows), encoding="utf-8")
     if worker is not None:
         worker.close()
     return rows
@@ -254,7 +256,7 @@ def main() -> None:
         rows = [row for path in given.merge for row in json.loads(path.read_text(encoding="utf-8"))]
         publish("explain", "Explanations against peers", parts_of(rows, given))
     elif given.part:
-        given.part.write_text(json.dumps(compare(given)), encoding="utf-8")
+        compare(given)
     else:
         publish("explain", "Explanations against peers", parts_of(compare(given), given))
 

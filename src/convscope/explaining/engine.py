@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def explain(
 def batch_size(probe: Probe, images: Any, limits: Limits, *, differentiates: bool) -> int:
     """Pictures per run so that activations (kept for the way back when differentiating) fit the budget."""
     shapes = [s for call in probe.calls(images) for s in call.output_shapes]
-    one = 4 * sum(int(np.prod(s)) for s in shapes) * (3 if differentiates else 1)
+    one = 4 * sum(prod(s) for s in shapes) * (3 if differentiates else 1)
     return max(1, min(limits.batch_size, limits.memory_bytes // max(one, 1)))
 
 

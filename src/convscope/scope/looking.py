@@ -132,13 +132,13 @@ def _tapped_function(subject: Subject, trace: Trace, look: Look, *, copies: bool
     keras = load_keras()
     variables = subject.model.variables
     wanted, logits = look.places_wanted(), look.logits()
-    paths = [trace.calls[p.call].path for p in wanted if p.call != MODEL_INPUT]
+    changes = subject.changes([trace.calls[p.call].path for p in wanted if p.call != MODEL_INPUT])
 
     def function(tap: engine.Tap, values: list[Any], arguments: Any) -> tuple[Any, Any]:
         inputs, aim = arguments
         wiring = Wiring(wanted, trace.calls, look.places if look.differentiate else (), copies=copies)
         with (
-            overridden(subject.changes(paths)),
+            overridden(changes),
             wiring.attached(tap),
             subject.frozen_state(variables, values),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from convscope.backend import gradients as engine
@@ -38,9 +39,14 @@ class Subject:
         keras = load_keras()
         scope = keras.StatelessScope()
         for variable, value in zip(variables, values):
-            low = self.in_float32 and keras.backend.standardize_dtype(variable.dtype) in LOW
-            scope.add_update((variable, keras.ops.cast(value, "float32") if low else value))
+            scope.add_update((variable, keras.ops.cast(value, "float32") if id(variable) in self._low else value))
         return scope
+
+    @cached_property
+    def _low(self) -> frozenset[int]:
+        """The 16-bit variables that count as float32 while looked at; found once, since each run asks."""
+        dtype_of = load_keras().backend.standardize_dtype
+        return frozenset(id(v) for v in self.model.variables if self.in_float32 and dtype_of(v.dtype) in LOW)
 
     def run(self, inputs: Any) -> Any:
         """The model's outputs, as in inference."""
@@ -55,7 +61,7 @@ class Trace:
     calls: dict[str, Call]
     heads: tuple[Head, ...]
 
-    @property
+    @cached_property
     def is_channels_first(self) -> bool:
         """Whether a layer reads pictures with their channels before height and width."""
         return any(getattr(c.layer, "data_format", None) == "channels_first" for c in self.calls.values())
