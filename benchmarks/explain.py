@@ -139,7 +139,7 @@ def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
                 for k in ("torch", best)
             ]
             rows.append(
-                {"method": name, "peer": peer, "torch": middle["torch"], "best": middle[best], "backend": best,
+                {"method": name, "peer": peer, "pictures": given.pictures, "torch": middle["torch"], "best": middle[best], "backend": best,
                  "theirs": middle.get(peer), "same": ratios[0], "native": ratios[1], "sizes": sizes}
             )  # fmt: skip
         if given.part:  # what is measured is kept, should a later method not end in time
@@ -161,7 +161,7 @@ def parts_of(rows: list[dict[str, Any]], given: argparse.Namespace) -> list[str]
         own = (f"{r['torch']:.1f}, {r['sizes']['torch']}", f"{r['best']:.1f} ({r['backend']})")
         theirs = ("–",) * 2 if not r["peer"] else (f"{r['theirs']:.1f}, {r['sizes'][r['peer']]}", f"{r['same']:.2f}")
         on_best = f"{r['native']:.2f}" if r["peer"] else "–"
-        table.append((r["method"], r["peer"] or "no peer on PyTorch", *own, *theirs, on_best))
+        table.append((r["method"], str(r["pictures"]), r["peer"] or "no peer on PyTorch", *own, *theirs, on_best))
     goals = [
         f"Goal 1, same model and back end at least 1.0 for every method: {_met(slower)}.",
         f"Goal 2, best back end against native PyTorch at least 1.0 in the median over methods (each method's fastest "
@@ -172,7 +172,7 @@ def parts_of(rows: list[dict[str, Any]], given: argparse.Namespace) -> list[str]
         f"Pictures of {SIDE} x {SIDE}, four convolutions; ms per picture and the batch size that was fastest for each; "
         f"medians of {given.rounds} rounds taken in turn, ratios taken round by round."
     )
-    header = ("method", "peer", "torch: ms, batch", "best: ms", "peer: ms, batch", "torch ×", "best ×")
+    header = ("method", "pictures", "peer", "torch: ms, batch", "best: ms", "peer: ms, batch", "torch ×", "best ×")
     return [words, "\n".join(goals), markdown(header, table)]
 
 

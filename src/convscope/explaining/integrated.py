@@ -92,7 +92,7 @@ def _along_one_way(asked: Asked, steps: int, baseline: str | np.ndarray) -> tupl
     for part in asked.sweep(steps, between, gradients=True, what="steps from the baseline"):
         assert part.gradients is not None
         for owner, rows in part.by_owner():
-            total[owner] += np.tensordot(weights[part.variants[rows]], part.gradients[rows], 1)
+            total[owner] += np.einsum("v,vhwc->hwc", weights[part.variants[rows]], part.gradients[rows])
     before, _ = asked.scored(start, np.arange(asked.n))
     return total * way, asked.scores.astype(np.float64) - before
 
