@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from convscope.actions.epochs import filter_film_sections
-from convscope.actions.learned import learned_sections
 from convscope.actions.judged_run import judge_run, judged_sections
+from convscope.actions.learned import learned_sections
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
 from convscope.actions.steps import steps_for
