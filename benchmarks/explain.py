@@ -139,8 +139,9 @@ def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
                 for k in ("torch", best)
             ]
             rows.append(
-                {"method": name, "peer": peer, "pictures": given.pictures, "torch": middle["torch"], "best": middle[best], "backend": best,
-                 "theirs": middle.get(peer), "same": ratios[0], "native": ratios[1], "sizes": sizes}
+                {"method": name, "peer": peer, "pictures": given.pictures, "torch": middle["torch"],
+                 "best": middle[best], "backend": best, "theirs": middle.get(peer), "same": ratios[0],
+                 "native": ratios[1], "sizes": sizes}
             )  # fmt: skip
         if given.part:  # what is measured is kept, should a later method not end in time
             given.part.write_text(json.dumps(rows), encoding="utf-8")
