@@ -195,13 +195,20 @@ def main() -> None:
         known = json.loads(given.keep.read_text())
     chosen = {n: c for n, c in contenders().items() if given.only in n or n == BASE}
     for network in given.networks:
-        turns = {name: (lambda c=c, network=network: rate(*c, network)) for name, c in chosen.items()}
-        for name, figures in alternate(turns, rounds=given.rounds).items():
-            known.setdefault(network, {}).setdefault(name, []).extend(figures)
-        if given.keep is not None:
-            given.keep.write_text(json.dumps(known))
+        kept = known.setdefault(network, {})
+
+        def turn(name: str, network: str = network, kept: dict[str, list[float]] = kept) -> float:
+            found = rate(*chosen[name], network)
+            kept.setdefault(name, []).append(found)
+            if given.keep is not None:  # after each figure: a benchmark that is cut short has not been in vain
+                given.keep.write_text(json.dumps(known))
+            return found
+
+        alternate({name: (lambda name=name, turn=turn: turn(name)) for name in chosen}, rounds=given.rounds)
     parts = [f"bfloat16 in this processor: {'yes' if has_bfloat16() else 'no'}."]
-    for network, figures in known.items():
+    for network, every in known.items():
+        rounds = min(map(len, every.values()))
+        figures = {name: values[:rounds] for name, values in every.items()}
         header, rows = rows_against(figures, BASE, unit="pictures/s")
         side, batch = SIZES[network]
         parts.append(f"## {network} at {side}, batch {batch}\n\n{markdown(header, rows)}")

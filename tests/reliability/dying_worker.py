@@ -1,7 +1,7 @@
-"""One of several processes that train together, which sends a signal at a given batch, once.
+"""One of several processes that train together, which sends a signal at a given step of training, once.
 
-$CONVSCOPE_TEST_SIGNAL is {"rank": 1, "epoch": 2, "batch": 2, "signal": 9, "to": "self", "marker": FILE}; "parent" gets
-it instead of "self", and the process then waits until it has been heard of.
+$CONVSCOPE_TEST_SIGNAL is {"rank": 1, "step": 6, "signal": 9, "to": "self", "marker": FILE}; "parent" gets it instead of
+"self", and the process then waits until it has been heard of.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def watched(progress: Any) -> Any:
     def listen(what: str, now: int, total: int) -> None:
         progress(what, now, total)
         marker = Path(ORDER["marker"])
-        if what.startswith(f"train, epoch {ORDER['epoch']}/") and now == ORDER["batch"] and not marker.exists():
+        if what == "train" and now == ORDER["step"] and not marker.exists():
             marker.write_text("")
             to_itself = ORDER["to"] == "self"
             os.kill(os.getpid() if to_itself else os.getppid(), ORDER["signal"])

@@ -86,10 +86,10 @@ def test_together_as_alone(processes: int, devices: int, folder: Path, alone: Pa
 
 @pytest.fixture
 def signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let one of the processes send a signal at the second batch of the second epoch."""
+    """Let one of the processes send a signal at the second of the four batches of the second epoch."""
 
     def order(rank: int, number: int, to: str) -> None:
-        facts = {"rank": rank, "epoch": 2, "batch": 2, "signal": number, "to": to, "marker": str(tmp_path / "sent")}
+        facts = {"rank": rank, "step": 6, "signal": number, "to": to, "marker": str(tmp_path / "sent")}
         monkeypatch.setenv("CONVSCOPE_TEST_SIGNAL", json.dumps(facts))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
         monkeypatch.setattr(together, "MODULE", "dying_worker")
@@ -103,6 +103,7 @@ def test_a_lost_process_costs_nothing_that_a_checkpoint_holds(
 ) -> None:
     signalled(rank, signal.SIGKILL, "self")
     run = train_together(folder, processes=2, plan=PLAN, out=tmp_path / "run").path
+    assert (tmp_path / "sent").exists()
     assert f"lost process {rank}" in notes(run) or f", {rank} (exit code -9)" in notes(run)
     assert "all begin again from epoch-0001" in notes(run)
     assert_same_training(run, alone)
@@ -115,6 +116,7 @@ def test_a_stop_is_one_for_all_and_fewer_processes_go_on(
     signalled(0, signal.SIGTERM, "parent")
     with pytest.raises(TrainingStopped):
         train_together(folder, processes=2, plan=PLAN, out=out)
+    assert (tmp_path / "sent").exists()
     assert not (out / "model.cvs").exists()
     assert (out / "checkpoints" / "epoch-0002").exists()  # two ticks after the second of four batches
     run = train_together(None, processes=1, resume=out, plan=PLAN).path
