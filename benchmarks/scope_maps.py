@@ -131,19 +131,18 @@ def _ratios(way: str, pieces: Sequence[dict[str, Any]], fact: str = "pictures_s"
 
 
 def _limits(pieces: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    def speed(way: str) -> float:
-        found = [p["rates"][way]["pictures_s"] for p in _rounds(way, pieces)]
-        return statistics.median(found) if found else float("nan")
+    rows = []
+    for way in (way for way in GOALS if _ratios(way, pieces)):
+        own = _speed(way, pieces)
+        times = [_speed(limit, pieces) for limit in ("forward", "matrix_product")]
+        limits = (f"{speed / own:.2f}" if speed and own else "not measured" for speed in times)
+        rows.append((WORDS[way], f"{1 / statistics.median(_ratios(way, pieces, 'cpu_s')):.2f}", *limits))
+    return rows
 
-    return [
-        (
-            WORDS[way],
-            f"{1 / statistics.median(_ratios(way, pieces, 'cpu_s')):.2f}",
-            *(f"{speed(limit) / speed(way):.2f}" for limit in ("forward", "matrix_product")),
-        )
-        for way in GOALS
-        if _ratios(way, pieces)
-    ]
+
+def _speed(way: str, pieces: Sequence[dict[str, Any]]) -> float | None:
+    found = [p["rates"][way]["pictures_s"] for p in _rounds(way, pieces)]
+    return statistics.median(found) if found else None
 
 
 if __name__ == "__main__":

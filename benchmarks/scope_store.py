@@ -71,6 +71,7 @@ class Measured:
     cpu: dict[str, float]
     raw_bytes: int
     disk_bytes: int
+    block: int
 
 
 def block_of(stored_bytes: int) -> int:
@@ -129,7 +130,7 @@ def measure(make: Callable[[], tuple[Any, tuple[str, ...], int]], pictures: int,
         timed(way)  # compile, warm the disk
     found = alternate({way: lambda way=way: timed(way) for way in ways}, rounds=rounds)
     raw = sum(v.nbytes for b in blocks for v in b.values())
-    return Measured(found, {way: median(values[1:]) for way, values in cpu.items()}, raw, on_disk[WRITER])
+    return Measured(found, {way: median(values[1:]) for way, values in cpu.items()}, raw, on_disk[WRITER], block)
 
 
 MEASURED = """
@@ -184,7 +185,7 @@ def told(found: Measured, pictures: int, what: str, wanted: dict[str, float]) ->
     table = goals({said[k]: v for k, v in ratios.items()}, {said[k]: v for k, v in wanted.items()})
     slower = max(median(times[FORWARD]), median(times[WRITER]))
     least = max(slower, (found.cpu[FORWARD] + found.cpu[WRITER]) / cores)
-    size = f"{found.raw_bytes / 1e6:.0f} MB of float16 maps, {found.disk_bytes / 1e6:.0f} MB on the disk"
+    size = f"{found.raw_bytes / 1e6:.0f} MB of float16 maps, {found.disk_bytes / 1e6:.0f} MB on the disk, in blocks of {found.block}"
     shrunk = median(ratios[WRITER]) * found.disk_bytes / found.raw_bytes
     return (
         f"### {what}\n\n{pictures} pictures, {size}. The plain write holds all the bytes of the maps; against one of "
