@@ -185,7 +185,8 @@ def told(found: Measured, pictures: int, what: str, wanted: dict[str, float]) ->
     table = goals({said[k]: v for k, v in ratios.items()}, {said[k]: v for k, v in wanted.items()})
     slower = max(median(times[FORWARD]), median(times[WRITER]))
     least = max(slower, (found.cpu[FORWARD] + found.cpu[WRITER]) / cores)
-    size = f"{found.raw_bytes / 1e6:.0f} MB of float16 maps, {found.disk_bytes / 1e6:.0f} MB on the disk, in blocks of {found.block}"
+    disk = f"{found.disk_bytes / 1e6:.0f} MB on the disk, in blocks of {found.block}"
+    size = f"{found.raw_bytes / 1e6:.0f} MB of float16 maps, {disk}"
     shrunk = median(ratios[WRITER]) * found.disk_bytes / found.raw_bytes
     return (
         f"### {what}\n\n{pictures} pictures, {size}. The plain write holds all the bytes of the maps; against one of "
