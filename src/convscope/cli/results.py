@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from convscope.cli.screen import number, percent, progress, say, say_json, table
 from convscope.records.prediction import Predictions, Scored, Scores
-
-SHARES = {"mean_absolute_error", "rmse", "r2", "mean_squared_error", "brier"}
+from convscope.reporting.words import UNITS, metric_words
 
 
 def evaluate(run: str, data: str | None = None, /, *, json: bool = False) -> None:
@@ -173,9 +172,9 @@ def _cell(value: object) -> str:
 
 def scored_row(name: str, scored: Scored) -> tuple[str, str, str]:
     """A metric as a row: its name, its value, its interval."""
-    show = number if name in SHARES else percent
+    show = number if name in UNITS else percent
     interval = "" if scored.low is None else f"{show(scored.low)} to {show(scored.high)}"
-    return name.replace("_", " "), show(scored.value), interval
+    return metric_words(name), show(scored.value), interval
 
 
 def show_scores(scores: Scores) -> None:
@@ -183,7 +182,7 @@ def show_scores(scores: Scores) -> None:
     rows = [scored_row(name, scored) for name, scored in scores.values.items()]
     table(f"Scores on {scores.n} pictures", ("", "value", "95 % interval"), rows, right=(1,))
     if scores.majority is not None:
-        majority = percent(scores.majority) if scores.headline not in SHARES else number(scores.majority)
+        majority = percent(scores.majority) if scores.headline not in UNITS else number(scores.majority)
         say(f"Always saying the most frequent answer scores {majority} on {scores.headline.replace('_', ' ')}.")
     if scores.per_class:
         names = [

@@ -161,7 +161,7 @@ def score_classify(predictions: Predictions) -> Scores:
         "macro_f1": macro_f1(confusion),
         **means,
         "expected_calibration_error": Scored(calibration, n=n, method="10 bins of the top probability, no interval"),
-        "brier": scored_mean(brier_parts(probabilities, truth)),
+        "brier": scored_mean(brier_parts(probabilities, truth), limits=(0.0, 2.0)),
         **_sure(predictions, top, right),
     }
     if k > TOP:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -74,8 +73,10 @@ def share_like(value: float, *, mean: float, variance: float) -> tuple[float, fl
     return wilson(value * effective_n, effective_n)
 
 
-def scored_mean(values: np.ndarray, *, method: str = "t interval") -> Scored:
-    """Mean of independent numbers with its 95 % t interval; no interval for fewer than two.
+def scored_mean(
+    values: np.ndarray, *, method: str = "t interval", limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Scored:
+    """Mean of independent numbers with its 95 % t interval, cut to `limits`; no interval for fewer than two.
 
     Raises:
         DataError: no number.
@@ -87,7 +88,7 @@ def scored_mean(values: np.ndarray, *, method: str = "t interval") -> Scored:
     if values.size < 2:
         return Scored(mean, n=int(values.size), method="one value, no interval")
     half = float(stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
-    return Scored(mean, mean - half, mean + half, int(values.size), method)
+    return Scored(mean, max(mean - half, limits[0]), min(mean + half, limits[1]), int(values.size), method)
 
 
 def fold_interval(values: Sequence[float], *, limits: tuple[float, float] | None = None) -> Scored:
@@ -96,10 +97,8 @@ def fold_interval(values: Sequence[float], *, limits: tuple[float, float] | None
     The training sets of folds overlap, so the interval is a little too narrow for a new data set
     (Bengio and Grandvalet 2004); it says how far the folds agree. `limits` cuts it to what the score can be.
     """
-    found = scored_mean(np.asarray(values, np.float64), method=f"t interval over {len(values)} folds")
-    if limits is None or found.low is None or found.high is None:
-        return found
-    return replace(found, low=max(found.low, limits[0]), high=min(found.high, limits[1]))
+    method = f"t interval over {len(values)} folds"
+    return scored_mean(np.asarray(values, np.float64), method=method, limits=limits or (-np.inf, np.inf))
 
 
 def bootstrap(

@@ -52,7 +52,7 @@ def score_multilabel(predictions: Predictions) -> Scores:
     calibration = expected_calibration_error(confidence.ravel(), right.ravel())
     values = {
         "exact_match": scored_share(int(right.all(axis=1).sum()), n),
-        "label_accuracy": scored_mean(right.mean(axis=1), method="t interval over pictures"),
+        "label_accuracy": scored_mean(right.mean(axis=1), method="t interval over pictures", limits=(0.0, 1.0)),
         "macro_f1": Scored(f1, min(low, f1), max(high, f1), n, "bootstrap over pictures"),
         "expected_calibration_error": Scored(calibration, n=n, method="10 bins over all labels, no interval"),
     }

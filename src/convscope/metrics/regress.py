@@ -39,7 +39,9 @@ def score_regress(predictions: Predictions) -> Scores:
     n = len(truth)
     gaps = found - truth
     values = {
-        "mean_absolute_error": scored_mean(np.abs(gaps).mean(axis=1), method="t interval over pictures"),
+        "mean_absolute_error": scored_mean(
+            np.abs(gaps).mean(axis=1), method="t interval over pictures", limits=(0.0, np.inf)
+        ),
         "rmse": _resampled(n, lambda i: float(np.sqrt((gaps[i] ** 2).mean(axis=0)).mean())),
         "r2": _resampled(n, lambda i: float(r2_per_column(truth[i], found[i]).mean())),
     }

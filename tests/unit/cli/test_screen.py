@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from convscope.cli import screen
+from convscope.cli.results import scored_row
+from convscope.records.prediction import Scored
 
 
 class Clock:
@@ -100,6 +102,12 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 def test_numbers_in_words() -> None:
     assert [screen.percent(v) for v in (None, 0.12345, 1.0)] == ["–", "12.3 %", "100 %"]
     assert [screen.number(v) for v in (None, -0.5, 1234.5)] == ["–", "−0.5", "1.23e+03"]
+
+
+def test_scores_that_are_no_shares_are_numbers() -> None:
+    assert scored_row("hausdorff_95_mm", Scored(3.5, 2.0, 5.0)) == ("Hausdorff distance 95 %, mm", "3.5", "2 to 5")
+    assert scored_row("brier", Scored(0.25, 0.0, 0.5)) == ("Brier score", "0.25", "0 to 0.5")
+    assert scored_row("macro_f1", Scored(0.5, 0.25, 0.75)) == ("F1, mean over classes", "50 %", "25 % to 75 %")
 
 
 def test_prose_keeps_to_the_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,13 @@ def test_bootstrap_of_a_mean_is_near_the_normal_interval_and_repeats():
     assert set(seen) == {7}
 
 
+def test_an_interval_ends_where_the_number_can_be():
+    found = scored_mean(np.array([0.0, 0.0, 0.0, 0.4]), limits=(0.0, 2.0))
+    assert found.low == 0 and found.high == pytest.approx(scored_mean(np.array([0.0, 0.0, 0.0, 0.4])).high)
+    assert scored_mean(np.array([0.0, 0.0, 0.0, 0.4])).low < 0  # or this tests nothing
+    assert fold_interval([1.0, 1.0, 0.9], limits=(0.0, 1.0)).high == 1
+
+
 def test_fold_interval_equals_scipys_t():
     values = [0.81, 0.86, 0.79, 0.88, 0.84]
     found = fold_interval(values)
