@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,14 @@ import numpy as np
 from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.errors import ModelError, PlanError
+from convscope.records.kernel_value import KernelValue
 from convscope.registry import nearest
 from convscope.scope.paths import operations_by_path, select
 
+__all__ = ["INITIALIZERS", "KernelValue", "change_kernels", "draw_anew", "kernel_of"]
+
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "small", "large", "zeros")
 SMALL, LARGE = 0.01, 1.0  # standard deviations of "small" and "large": too quiet and too loud for deep networks
-
-
-@dataclass(frozen=True)
-class KernelValue:
-    """One new number in a kernel.
-
-    Attributes:
-        layer: path of a convolution (not transposed, not separable), depthwise or dense layer.
-        channel: which filter: the output channel that it makes.
-        cell: place in that filter, counted along rows, columns, input channels; as `Arithmetic.kernel.ravel()`.
-        value: what stands there from now on.
-    """
-
-    layer: str
-    channel: int
-    cell: int
-    value: float
 
 
 def change_kernels(model: Any, values: Sequence[KernelValue]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import tempfile
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+from starlette.responses import Response
 
 from convscope.actions.opening import BUNDLE
 from convscope.data.opening import read_data
 from convscope.data.slices import SlicesSource
 from convscope.errors import DataError, DataNotFoundError, PictureError, RunError
+from convscope.files.journal import plain
 from convscope.files.manifest import MANIFEST
 from convscope.records.card import Opened
 from convscope.records.samples import Picture, Samples
@@ -225,3 +228,12 @@ def once(desk: Desk, key: Hashable, make: Callable[[], Any]) -> bytes:
             return found
 
     return desk.answers.get(key, made)
+
+
+def once_told(desk: Desk, key: Hashable, make: Callable[[], Any]) -> Response:
+    """The same for facts, as JSON: a view that is opened again costs the model nothing."""
+
+    def made() -> bytes:
+        return json.dumps(plain(make()), ensure_ascii=False, allow_nan=False).encode()
+
+    return Response(once(desk, key, made), media_type="application/json")

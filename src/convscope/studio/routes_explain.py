@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import APIRouter, Response
 
-from convscope.actions.look import Scope
 from convscope.errors import PlanError
 from convscope.files.journal import plain
 from convscope.records.attribution import Attribution
@@ -16,6 +15,9 @@ from convscope.studio.desk import once
 from convscope.studio.packing import pack
 from convscope.studio.pictures import Given, given_picture
 from convscope.studio.routes_look import BINARY, aim
+
+if TYPE_CHECKING:
+    from convscope.actions.look import Scope
 
 MOST_JUDGED = 6
 

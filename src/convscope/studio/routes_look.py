@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 
 from convscope.files.journal import plain
 from convscope.studio.asked import TheDesk
-from convscope.studio.desk import once
+from convscope.studio.desk import once, once_told
 from convscope.studio.pictures import given_picture
 from convscope.studio.variant import parse_variant
 
@@ -52,13 +52,16 @@ def layers(desk: TheDesk, model: str) -> dict[str, Any]:
 
 
 @routes.get("/activity")
-def active(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
+def active(desk: TheDesk, model: str, *, picture: str) -> Response:
     """How strongly each layer answers to one picture, and how strongly the answer depends on it."""
     from convscope.studio.layers import activity
 
-    given = given_picture(desk, model, picture)
-    with desk.using(model) as scope:
-        return activity(scope, given.inputs)
+    def made() -> dict[str, Any]:
+        given = given_picture(desk, model, picture)
+        with desk.using(model) as scope:
+            return activity(scope, given.inputs)
+
+    return once_told(desk, ("activity", desk.version(model), picture), made)
 
 
 @routes.get("/epochs")
@@ -88,13 +91,16 @@ def maps(
 
 
 @routes.get("/says")
-def says(desk: TheDesk, model: str, *, picture: str) -> dict[str, Any]:
+def says(desk: TheDesk, model: str, *, picture: str) -> Response:
     """What the network says of a picture."""
     from convscope.studio.maps import prediction
 
-    given = given_picture(desk, model, picture)
-    with desk.using(model) as scope:
-        return prediction(scope, given)
+    def made() -> dict[str, Any]:
+        given = given_picture(desk, model, picture)
+        with desk.using(model) as scope:
+            return prediction(scope, given)
+
+    return once_told(desk, ("says", desk.version(model), picture), made)
 
 
 @routes.get("/number")

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from convscope.actions.run import Run
 from convscope.actions.views import View, drop_view, keep_view, kept_views
 from convscope.errors import DataError, RunError
 from convscope.studio.asked import TheDesk
@@ -71,6 +70,8 @@ def picture_of_view(desk: TheDesk, id: str, name: str) -> Response:
 @routes.post("/runs/{id}/report")
 def report(desk: TheDesk, id: str) -> dict[str, str]:
     """Write the report of a finished run, as `convscope report RUN` does."""
+    from convscope.actions.run import Run
+
     place = desk.places.get(id, "run")
     if not has_model(place):
         raise RunError(f"{place.name}: this run is not finished; a report needs its model")

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from convscope.actions.changed import KernelValue
 from convscope.errors import DataError
+from convscope.records.kernel_value import KernelValue
 
 MOST_EDITS, LONGEST = 600, 12_000
 _FORM = re.compile(r"(?P<place>[0-9a-f]{16})(?:@(?P<epoch>\d{1,6}))?(?:\*(?P<drawn>[a-z_]{1,24}))?(?:!(?P<edits>.+))?")
