@@ -38,8 +38,11 @@ def learning_words(history: LearningHistory) -> Words:
         return tuple(_words(kind, [t for t in lasting if t.kind == kind]) for kind in kinds)
     norms = history.table("gradient_norm")[:, -1]
     known = norms[np.isfinite(norms)]
+    if not len(known):
+        detail = "Gradients are not judged before batch normalisation has settled, about 300 steps from random weights."
+        return (("It is too early to say whether gradient reaches every layer.", detail),)
     ends = f"In the last epoch its norm lies between {three(float(known.min()))} and {three(float(known.max()))}."
-    return (("Gradient reaches every layer.", ends if len(known) else ""),)
+    return (("Gradient reaches every layer.", ends),)
 
 
 def learning_section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ keras = load_keras()
 
 _Callback: Any = keras.callbacks.Callback
 
+SETTLED = 3  # time constants of batch normalisation's running mean: 95 % of the way, 300 steps at momentum 0.99
+
 
 class Learning(_Callback):
     """In the middle of each epoch say of every layer how it learns; 'vanishing' or 'exploding' with its name.
@@ -38,7 +41,8 @@ class Learning(_Callback):
         whole: the model that is looked at, where the fitted one is only a part of it (a head on features).
         loss: (truth, outputs) -> losses, where the fitted model's compiled loss can't be differentiated by itself.
         count: () -> epochs done so far, for trainings of several phases, each of which Keras counts from 0.
-        has_start: whether the initialisation is checked; of no meaning for pretrained weights.
+        has_start: whether training begins from random weights: then the initialisation is checked, and gradients are
+            left out (None) until batch normalisation has settled.
 
     Attributes:
         states: one tuple of LayerState per epoch; said: the remarks of each; snapshots: kernels per moment.
@@ -103,7 +107,8 @@ class Learning(_Callback):
         if batch == self._middle and self._watch is not None:
             sync_model(self.model)
             try:
-                self._latest = self._watch.look(self._before if current_rate(self.model) != 0 else None)
+                seen = self._watch.look(self._before if current_rate(self.model) != 0 else None)
+                self._latest = seen if self._is_settled() else tuple(replace(s, gradient_norm=None) for s in seen)
             except ConvscopeError as error:
                 self._give_up(error)
 
@@ -119,6 +124,15 @@ class Learning(_Callback):
         if self._folder is not None:
             facts = [_rounded(state) for state in self._latest]
             JournalFile(self._folder).write("layers", epoch=number, layers=facts, said=list(self.said[-1]))
+
+    def _is_settled(self) -> bool:
+        """Whether batch normalisation knows its statistics; before that, gradients are not those of the training."""
+        layers = self.looked_at._flatten_layers(include_self=False)
+        kept = [x.momentum for x in layers if isinstance(x, keras.layers.BatchNormalization) and x.trainable]
+        if not self._has_start or not kept:
+            return True
+        steps = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        return steps * (1 - max(kept)) >= SETTLED
 
     def _done(self) -> int:
         return 0 if self._count is None else self._count()

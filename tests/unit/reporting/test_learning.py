@@ -47,6 +47,11 @@ def test_what_lasted_is_said_with_layer_and_numbers() -> None:
     assert figure.data.decode().count("<circle") == 6 and "trouble at conv" in figure.alt  # two kinds, three epochs
 
 
+def test_without_gradients_nothing_is_claimed() -> None:
+    history = LearningHistory.from_events([event(1, LayerState("conv", None, 0.2, 1e-3, "Conv2D"))])
+    assert learning_words(history)[0][0].startswith("It is too early")
+
+
 def test_one_bad_epoch_of_five_is_no_verdict() -> None:
     history = LearningHistory.from_events(
         [event(e, faint() if e == 2 else healthy("conv"), healthy()) for e in range(1, 6)]

@@ -83,3 +83,23 @@ def test_one_step_is_measured_as_it_was() -> None:
 def test_vanishing_gradients_are_said_with_the_layer() -> None:
     said = " ".join(watched(network("sigmoid", 9)).said[0])
     assert "vanishing: the gradient at conv0" in said
+
+
+@pytest.mark.parametrize(("momentum", "is_judged"), [(0.99, False), (0.0, True)])
+def test_gradients_wait_for_batch_normalisation(momentum: float, is_judged: bool) -> None:
+    """With running statistics of a network that has hardly begun, even a healthy one would seem to vanish."""
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential([
+        keras.Input((12, 12, 1)),
+        layers.Conv2D(4, 3, name="conv"),
+        layers.BatchNormalization(momentum=momentum),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(2, activation="softmax", name="dense"),
+    ])  # fmt: skip
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    x, y = data()
+    watch = convscope.callbacks.Learning(x[:16], y[:16])
+    model.fit(x, y, batch_size=8, epochs=1, verbose=0, callbacks=[watch])
+    assert all((s.gradient_norm is not None) == is_judged for s in watch.states[0])
