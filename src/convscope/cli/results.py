@@ -186,7 +186,9 @@ def show_scores(scores: Scores) -> None:
         say(f"Always saying the most frequent answer scores {majority} on {scores.headline.replace('_', ' ')}.")
     if scores.per_class:
         names = [
-            n for n in ("precision", "recall", "f1", "roc_auc", "support") if n in next(iter(scores.per_class.values()))
+            n
+            for n in ("dice", "iou", "sensitivity", "precision", "recall", "f1", "roc_auc", "support")
+            if any(n in facts for facts in scores.per_class.values())
         ]
         body = [
             (name, *(f"{facts[n]:.0f}" if n == "support" else percent(facts.get(n)) for n in names))
