@@ -35,7 +35,7 @@ STEPS = 16  # of integrated gradients: a third of the judge's time, and its gap 
 def judge_run(run: RunFolder, count: int, *, progress: Progress = silent) -> Judgement:
     """Judge four methods of different families on pictures kept back from training, and keep what was found.
 
-    Each picture costs about 900 runs of the network, a third of them with gradients.
+    Each picture costs about 450 runs of the network, a third of them with gradients.
 
     Args:
         run: a finished run of a classifier, whose data lie where they lay.

@@ -111,7 +111,7 @@ def report(run: str, /, *, out: Path | None = None, judge: int = 0) -> None:
         run: a run folder, a name below runs/, or `last`.
         out: where to write it; default report.html in the run folder.
         judge: kept-back pictures on which explanations are judged first: 16 say which methods can be believed (about
-            900 runs of the network each). `convscope judge` on the run is shown as well, whichever was last.
+            450 runs of the network each). `convscope judge` on the run is shown as well, whichever was last.
     """
     from convscope.actions.run import open_run
 
