@@ -36,8 +36,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = nibabel.Nifti1Image(ball.astype(np.uint8), AFFINE)
         nibabel.save(labels, root / "data" / "labels" / f"case{number}.nii.gz")
     plan = convscope.Plan(
-        model="unet", weights="none", image_size=32, channels=1, unet_depth=2, unet_width=4, epochs=12, batch_size=6,
-        dropout=0.1, learning_rate=1e-2, patience=0, watch_pictures=0,
+        model="unet", weights="none", image_size=32, channels=1, unet_depth=2, unet_width=4, epochs=20, batch_size=6,
+        dropout=0.1, learning_rate=1e-2, patience=0, watch_pictures=0, class_weights="balanced",
     )  # fmt: skip
     convscope.train(root / "data", plan=plan, out=root / "run")
     return root
