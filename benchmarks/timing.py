@@ -67,3 +67,16 @@ def publish(name: str, title: str, parts: list[str]) -> None:
     sys.stdout.write(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def publish_section(name: str, title: str, section: str, text: str) -> None:
+    """Replace one "## SECTION" of a result, dated on its own, and keep the others: long questions are answered in pieces."""
+    path = RESULTS / f"{name}.md"
+    old = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.exists() else []
+    kept = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in old}
+    kept[section] = f"{date.today():%Y-%m-%d}, {machine()}\n\n{text}"
+    parts = [f"## {heading}\n\n{body}" for heading, body in kept.items()]
+    whole = "\n\n".join([f"# {title}", *parts]) + "\n"
+    sys.stdout.write(whole)
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(whole, encoding="utf-8")
