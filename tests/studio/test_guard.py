@@ -46,7 +46,8 @@ def paths(app):
             if inner is None and router is not None:
                 inner = router.routes
             if inner:
-                walk(inner, prefix + getattr(route, "path", ""))
+                context = getattr(route, "include_context", None)  # FastAPI keeps the prefix of a router there
+                walk(inner, prefix + (context.prefix if context is not None else getattr(route, "path", "")))
             else:
                 path = prefix + getattr(route, "path", "")
                 found.append(path.replace("{id}", "abc").replace("{name}", "abc") or "/")
