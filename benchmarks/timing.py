@@ -70,7 +70,7 @@ def publish(name: str, title: str, parts: list[str]) -> None:
 
 
 def publish_section(name: str, title: str, section: str, text: str) -> None:
-    """Replace one "## SECTION" of a result, dated on its own, and keep the others: long questions are answered in pieces."""
+    """Replace one "## SECTION" of a result, dated on its own, and keep the others: long questions come in pieces."""
     path = RESULTS / f"{name}.md"
     old = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.exists() else []
     kept = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in old}

@@ -108,7 +108,7 @@ def bare_rate(plan: Plan, data: Path) -> float:
 
 
 def main(wanted: list[str]) -> None:
-    """A few rounds of each case, in turn; only those named on the command line, if any: a long run can be cut in two."""
+    """A few rounds of each case, in turn; only those named on the command line, if any, to cut a long run in two."""
     unknown = set(wanted) - set(cases())
     if unknown:
         raise SystemExit(f"no such case: {', '.join(unknown)}; there are: {', '.join(cases())}")
@@ -124,7 +124,9 @@ def main(wanted: list[str]) -> None:
                     plan, data, Path(temporary) / f"{data.name}-run-{next(runs)}"
                 ),
             }
-            header, rows = rows_against(alternate(contenders, rounds=ROUNDS), "bare model.fit, arrays in memory", unit="pictures/s")
+            header, rows = rows_against(
+                alternate(contenders, rounds=ROUNDS), "bare model.fit, arrays in memory", unit="pictures/s"
+            )
             text = f"{markdown(header, rows)}\n\nGoal: at least 0.97 of bare `model.fit`. {ROUNDS} rounds in turn."
             publish_section("training", "Training speed", name, text)
 

@@ -42,10 +42,10 @@ def test_a_picture_linked_from_outside_the_folder_is_not_shown(tmp_path):
     desk = Desk(Places([data], tmp_path / "runs"))
     id = desk.places.first
     keys = list(desk.samples(id).pictures.keys)
-    assert desk.data_file(id, 0).is_file()
+    assert desk.decoded(id, 0, 3, None).values.ndim == 3
     if "right/zz.png" in keys:
         with pytest.raises(DataError, match="outside the opened folder"):
-            desk.data_file(id, keys.index("right/zz.png"))
+            desk.decoded(id, keys.index("right/zz.png"), 3, None)
     desk.close()
 
 

@@ -150,6 +150,12 @@ class Plan(BaseModel):
     step_factor: float = _option("schedule", 0.1, "step: by this factor.", gt=0, lt=1)
     plateau_patience: int = _option("schedule", 3, "plateau: epochs without gain before the rate falls.", ge=1)
     plateau_factor: float = _option("schedule", 0.5, "plateau: by this factor.", gt=0, lt=1)
+    calm_epochs: int = _option(
+        "schedule",
+        10,
+        "Boxes: the last so many epochs, at most half of the last phase, run without mosaic, MixUp and CutMix.",
+        ge=0,
+    )
 
     # stopping
     patience: int = _option("stopping", 8, "Stop after this many epochs without gain; 0 never stops early.", ge=0)
@@ -162,13 +168,6 @@ class Plan(BaseModel):
     unfreeze: int = _option("head", 1, "Then train this many of the last stages; -1 for all, 0 for none.", ge=-1)
     cache_features: bool = _option(
         "head", True, "Run the frozen network once per picture (10x faster); the head then sees no augmentation."
-    )
-
-    calm_epochs: int = _option(
-        "schedule",
-        10,
-        "Boxes: the last so many epochs, at most half of the last phase, run without mosaic, MixUp and CutMix.",
-        ge=0,
     )
 
     # saving
