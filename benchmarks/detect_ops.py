@@ -103,7 +103,25 @@ def suppression_row(rounds: int) -> dict[str, Any]:
     kept = ours(b, s)
     same = np.array_equal(to_numpy(kept.index)[0][to_numpy(kept.valid)[0]], theirs()[:, 2])
     times = shortest({"onnxruntime": theirs, "ours": lambda: to_numpy(ours(b, s).index)}, rounds)
-    return row(f"suppression, {BOXES} boxes, at most 300 kept", times, 0.0 if same else float("nan"))
+    return row(f"suppression as a layer, {BOXES} boxes, at most 300 kept", times, 0.0 if same else float("nan"))
+
+
+def decoding_row(rounds: int) -> dict[str, Any]:
+    """The suppression that `decode_outputs` uses, in NumPy."""
+    import onnx
+
+    from convscope.arrays.nms import suppress
+
+    rng = np.random.default_rng(1)
+    boxes, scores = some_boxes(rng, BOXES, 640), rng.uniform(size=BOXES).astype("float32")
+    node = onnx.helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "iou"], ["out"])
+    inputs = {"boxes": boxes[None][..., [1, 0, 3, 2]].copy(), "scores": scores[None, None],
+              "most": np.array([300], np.int64), "iou": np.array([0.5], np.float32)}  # fmt: skip
+    theirs = session(node, inputs, onnx.TensorProto.INT64)
+    same = np.array_equal(suppress(boxes, scores, most=300).kept, theirs()[:, 2])
+    times = shortest({"onnxruntime": theirs, "ours": lambda: suppress(boxes, scores, most=300)}, rounds)
+    found = row(f"suppression when decoding, {BOXES} boxes, at most 300 kept", times, 0.0 if same else float("nan"))
+    return {**found, "back_end": "NumPy"}
 
 
 def row(what: str, times: dict[str, tuple[float, float]], difference: float) -> dict[str, Any]:
@@ -256,7 +274,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true")
     asked = parser.parse_args()
     rows = [yolo_row(asked.rounds)] if asked.yolo else [memory_row()] if asked.memory else []
-    for found in rows or [roi_align_row(asked.rounds), suppression_row(asked.rounds)]:
+    usual = (roi_align_row, suppression_row, decoding_row)
+    for found in rows or (make(asked.rounds) for make in usual):
         print(json.dumps(found), flush=True)
 
 

@@ -86,14 +86,17 @@ class BoxSteps:
         return *write_boxes(folder, said), draw_pictures(folder, said, samples)
 
     def sections(self, run: RunFolder, *, which: str, progress: Progress) -> list[Section]:
-        """Scores with curves and kinds of mistakes, pictures with boxes, false alarms and misses."""
+        """Scores with curves, kinds of mistakes, pictures with boxes, false alarms, misses, how boxes come about."""
         detections, pictures = read_exact(run.path), kept_pictures(run.path)
         matches = match_detections(detections)
         errors = analyse_errors(detections, matches)
+        from convscope.actions.look_boxes import sections_of_run
+
         return [
             detection_section(run.scores, matches, errors),
             detected_section(detections, pictures, matches=matches, errors=errors),
             box_mistakes_section(detections, pictures, matches=matches, errors=errors),
+            *sections_of_run(run.path, run.opened, detections, progress=progress),
         ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from convscope.actions.inside import inside_sections, spatial_layers, strongest_maps
 from convscope.actions.keepsakes import visible
+from convscope.actions.look_boxes import LookedBoxes, look_boxes
 from convscope.actions.network import as_model_input
 from convscope.actions.opening import open_any
 from convscope.actions.predict import as_rows, decode, known_card, run_batches
@@ -74,13 +75,14 @@ def look(
     layers: Sequence[str] = (),
     out: Path = Path("look.html"),
     progress: Progress = silent,
-) -> Looked:
-    """Write a page that shows what a network makes of some pictures.
+) -> Looked | LookedBoxes:
+    """Write a page that shows what a network makes of some pictures; for a detector how its boxes come about.
 
     Args:
         model: a run, a bundle, or an opened model.
-        files: pictures, or folders of pictures; the first 12 are looked at.
-        layers: names or patterns of layers (`*` within a level, `**` across); empty for four between first and last.
+        files: pictures, or folders of pictures; the first 12 are looked at. For a detector also a marked data set.
+        layers: names or patterns of layers (`*` within a level, `**` across); empty for four between first and last,
+            for a detector those that its heads read.
         out: the HTML file to write.
         progress: told about each step.
 
@@ -89,6 +91,8 @@ def look(
     """
     opened = model if isinstance(model, Opened) else open_any(model)
     card = known_card(opened)
+    if card.task == "detect":
+        return look_boxes(model, opened, files, most=MOST_PICTURES, layers=layers, out=out, progress=progress)
     samples = read_pictures(files)
     samples = samples.subset(np.arange(min(len(samples), MOST_PICTURES)))
     loader = Loader(samples, card.preprocess, batch_size=len(samples), cache=NO_CACHE, unreadable="drop")

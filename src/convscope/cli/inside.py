@@ -21,18 +21,32 @@ def look(
 ) -> None:
     """Write a page with the Grad-CAM, the strongest feature maps and the first filters for some pictures.
 
+    For a detector: its boxes, the targets that the truth gives, anchors and proposals, what suppression removed and
+    why, and the maps that its heads read. The truth is known for pictures of the run's own data, or of a marked
+    data folder.
+
     Args:
         run: a run folder, a name below runs/, `last`, or a bundle folder.
-        files: pictures, or folders of pictures; the first 12 are looked at.
+        files: pictures, or folders of pictures, or for a detector a marked data set; the first 12 are looked at.
         layers: names or patterns of layers: `block2*` stays within a level, `**` crosses levels; default: four.
         out: the HTML file to write.
         json: print JSON instead of tables.
     """
+    from convscope.actions.box_files import box_rows
     from convscope.actions.look import look as look_into
-    from convscope.cli.results import show_predictions
+    from convscope.actions.look_boxes import LookedBoxes
+    from convscope.cli.results import show_predictions, show_rows
 
     with progress() as listen:
         found = look_into(run, files, layers=layers or (), out=out, progress=listen)
+    if isinstance(found, LookedBoxes):
+        rows = box_rows(found.detections)
+        if json:
+            say_json({"page": str(found.page), "boxes": rows})
+            return
+        show_rows(rows)
+        say(f"Page: {found.page}")
+        return
     if json:
         rows = [
             {

@@ -1,9 +1,9 @@
-"""What goes on inside a detector, as arrays to draw: targets, proposals, and what suppression removed and why."""
+"""What goes on inside a detector, as records to draw: targets, proposals, and what suppression removed and why."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,35 +12,27 @@ from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.errors import PlanError
 from convscope.layers.assign import match_by_overlap
-from convscope.models.detector import Detector
-from convscope.models.detector_outputs import FoundBoxes
+from convscope.models.detector_outputs import candidates
+from convscope.models.yolo_training import YoloTraining
+from convscope.records.box_looks import BoxLook, Removed, Targets
+from convscope.records.boxes import Boxes, Found
 
 keras = load_keras()
 ops = keras.ops
 
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """What a picture's points or anchors have to say in training.
-
-    Attributes:
-        places: yolo: (a, 2) x and y; faster-rcnn: (a, 4) xyxy anchors; pixels of the frame.
-        index: (a,) place of its object in the truth; -1 background, -2 ignored.
-        weight: (a,) target score in 0..1.
-        level: (a,) which map it belongs to, 0 the finest.
-    """
-
-    places: np.ndarray
-    index: np.ndarray
-    weight: np.ndarray
-    level: np.ndarray
+SUSPECTED = 100  # proposals that are looked at
 
 
-def targets_of(detector: Detector, picture: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> Targets:
+def has_two_stages(model: Any) -> bool:
+    """Whether a detector's inference graph is a faster-rcnn."""
+    return any(layer.name == "proposals" for layer in model.layers)
+
+
+def targets_of(model: Any, picture: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> Targets:
     """The targets that one picture gives now; a yolo's depend on what it predicts.
 
     Args:
-        detector: as built or trained.
+        model: a detector's inference graph, as built, trained or opened.
         picture: (h, w, channels) pixels 0..255, the size of the frame.
         truth: (k, 4) xyxy in pixels of the frame.
         labels: (k,) class index.
@@ -49,11 +41,9 @@ def targets_of(detector: Detector, picture: np.ndarray, truth: np.ndarray, label
         truth, labels = np.zeros((1, 4), np.float32), np.array([-1])
     y = {"boxes": ops.convert_to_tensor(truth[None].astype("float32")),
          "labels": ops.convert_to_tensor(labels[None].astype("int32"))}  # fmt: skip
-    if detector.kind == "yolo":
-        return _points(detector, picture, y)
-    proposals = detector.model.get_layer("proposals")
-    half = len(proposals.input) // 2
-    levels = proposals.anchors_of([tuple(x.shape[1:3]) for x in proposals.input[:half]])
+    if not has_two_stages(model):
+        return _points(model, picture, y)
+    levels = _anchors(model)
     anchors = np.concatenate(levels)
     found = match_by_overlap(ops.convert_to_tensor(anchors[None]), y["boxes"], y["labels"], positive=0.7, negative=0.3,
                              each_object=True)  # fmt: skip
@@ -61,67 +51,123 @@ def targets_of(detector: Detector, picture: np.ndarray, truth: np.ndarray, label
     return Targets(anchors, index, (index >= 0).astype(np.float32), _levels([len(a) for a in levels]))
 
 
-def _points(detector: Detector, picture: np.ndarray, y: dict[str, Any]) -> Targets:
-    model = detector.training_model
-    found = model.assigned(y, model(ops.convert_to_tensor(picture[None].astype("float32")), training=False))
-    counts = [h * w for h, w in detector.model.get_layer("boxes").maps_hw]
-    return Targets(model.points, to_numpy(found.index)[0], to_numpy(found.weight)[0], _levels(counts))
+def _points(model: Any, picture: np.ndarray, y: dict[str, Any]) -> Targets:
+    training = YoloTraining(model)
+    found = training.assigned(y, training(ops.convert_to_tensor(picture[None].astype("float32")), training=False))
+    counts = [h * w for h, w in model.get_layer("boxes").maps_hw]
+    return Targets(training.points, to_numpy(found.index)[0], to_numpy(found.weight)[0], _levels(counts))
+
+
+def _anchors(model: Any) -> list[np.ndarray]:
+    """Of each map its anchors, (a, 4)."""
+    layer = model.get_layer("proposals")
+    half = len(layer.input) // 2
+    return [np.asarray(a) for a in layer.anchors_of([tuple(x.shape[1:3]) for x in layer.input[:half]])]
 
 
 def _levels(counts: list[int]) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
-def proposals_of(detector: Detector, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def middle_anchors(model: Any) -> np.ndarray:
+    """(maps * ratios, 4) xyxy: the anchors of the cell nearest to the middle of the frame, map by map, fine to coarse.
+
+    Raises:
+        PlanError: a detector of one stage, which has none.
+    """
+    _need_two_stages(model, "anchors")
+    ratios = len(model.get_layer("proposals").anchor_ratios)
+    middle = np.array(model.input_shape[2:0:-1]) / 2
+    chosen = []
+    for anchors in _anchors(model):
+        centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+        first = int(np.argmin(np.square(centres - middle).sum(axis=1))) // ratios * ratios
+        chosen.append(anchors[first : first + ratios])
+    return np.concatenate(chosen)
+
+
+def proposals_of(model: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where faster-rcnn's first stage suspects an object: (k, 4) xyxy and (k,) sureness in 0..1, the surest first.
 
     Raises:
         PlanError: a detector of one stage.
     """
-    if detector.kind != "faster-rcnn":
-        raise PlanError(f"expected faster-rcnn to look at proposals, got {detector.name}; it has one stage only")
-    raw = detector.model(ops.convert_to_tensor(picture[None].astype("float32")), training=False)
-    boxes, scores = to_numpy(raw["proposals"])[0], to_numpy(raw["proposal_scores"])[0]
+    _need_two_stages(model, "proposals")
+    return _proposals(_raw(model, picture))
+
+
+def _proposals(raw: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    boxes, scores = raw["proposals"][0], raw["proposal_scores"][0]
     return boxes[scores > 0], scores[scores > 0]
 
 
-class Removed(NamedTuple):
-    """Boxes that suppression removed, and why.
+def _need_two_stages(model: Any, what: str) -> None:
+    if not has_two_stages(model):
+        raise PlanError(f"expected faster-rcnn to look at {what}, got {model.name}; it has one stage only")
 
-    Attributes:
-        boxes: what was removed, the surest first.
-        by: (k,) place in what was kept of the surest box that overlaps it.
-        iou: (k,) how much they overlap.
-    """
 
-    boxes: FoundBoxes
-    by: np.ndarray
-    iou: np.ndarray
+def _raw(model: Any, picture: np.ndarray) -> dict[str, np.ndarray]:
+    outputs = model(ops.convert_to_tensor(picture[None].astype("float32")), training=False)
+    return {name: to_numpy(value) for name, value in outputs.items()}
 
 
 def removed_by_suppression(
-    candidates: FoundBoxes, *, iou_threshold: float = 0.5, class_wise: bool = True
-) -> tuple[FoundBoxes, Removed]:
-    """Greedy suppression step by step, each removed box with the kept one that overlaps it and is surest.
+    every: Found, *, iou_threshold: float = 0.5, class_wise: bool = True
+) -> tuple[Found, Removed]:
+    """Greedy suppression, each removed box with the kept one that overlaps it and is surest.
 
     Args:
-        candidates: boxes of one picture in any order.
+        every: boxes of one picture in any order.
         iou_threshold: boxes that overlap more are one object.
         class_wise: boxes of other classes never meet.
 
     Returns:
         What was kept, the surest first, and what was removed.
     """
-    done = suppress(
-        candidates.xyxy, candidates.scores, labels=candidates.labels if class_wise else None, iou_above=iou_threshold
-    )
-    order = np.argsort(-candidates.scores, kind="stable")
+    done = suppress(every.xyxy, every.scores, labels=every.labels if class_wise else None, iou_above=iou_threshold)
+    order = np.argsort(-every.scores, kind="stable")
     gone = order[done.removed_by[order] >= 0]
     place = np.zeros(len(order), int)
     place[done.kept] = np.arange(len(done.kept))
-    removed = Removed(_rows(candidates, gone), place[done.removed_by[gone]], done.overlap[gone])
-    return _rows(candidates, done.kept), removed
+    return _rows(every, done.kept), Removed(_rows(every, gone), place[done.removed_by[gone]], done.overlap[gone])
 
 
-def _rows(boxes: FoundBoxes, rows: np.ndarray) -> FoundBoxes:
-    return FoundBoxes(boxes.xyxy[rows], boxes.labels[rows], boxes.scores[rows])
+def _rows(found: Found, rows: np.ndarray) -> Found:
+    return Found(found.xyxy[rows], found.labels[rows], found.scores[rows], found.picture_hw)
+
+
+def box_looks(
+    model: Any,
+    pictures: np.ndarray,
+    keys: Sequence[str],
+    truths: Sequence[Boxes | None],
+    *,
+    score_threshold: float = 0.25,
+) -> list[BoxLook]:
+    """How the boxes of some pictures come about.
+
+    Args:
+        model: a detector's inference graph.
+        pictures: (n, h, w, channels) uint8 or float 0..255 in the frame.
+        keys: their names.
+        truths: for each the boxes in pixels of the frame, or None where nothing is known.
+        score_threshold: boxes below it are left out.
+    """
+    found = []
+    for picture, key, truth in zip(pictures, keys, truths, strict=True):
+        raw, hw = _raw(model, picture), (int(picture.shape[0]), int(picture.shape[1]))
+        surest = candidates(raw["boxes"][0], raw["scores"][0], hw, score_threshold)
+        kept, removed = removed_by_suppression(Found(surest.xyxy, surest.labels, surest.scores, hw))
+        two = has_two_stages(model)
+        suspected = None
+        if two:
+            boxes, scores = (x[:SUSPECTED] for x in _proposals(raw))
+            suspected = Found(boxes, np.zeros(len(boxes), np.int64), scores, hw)
+        found.append(
+            BoxLook(
+                key, np.clip(picture, 0, 255).astype(np.uint8), kept, removed, truth,
+                None if truth is None else targets_of(model, picture, truth.xyxy, truth.labels),
+                middle_anchors(model) if two else None, suspected,
+            )
+        )  # fmt: skip
+    return found

@@ -61,11 +61,10 @@ def decode_outputs(
             "expected score_threshold in 0..1, iou_threshold above 0 and at most 1, max_detections of at least 1, got "
             f"{score_threshold}, {iou_threshold}, {max_detections}"
         )
-    most = np.tile(np.array(frame_hw, np.float32)[::-1], 2)
     boxes, scores = (np.asarray(_array(outputs[name]), np.float32) for name in ("boxes", "scores"))
     found = []
     for box, score in zip(boxes, scores):
-        surest = _candidates(np.clip(box, 0.0, most), score, score_threshold)
+        surest = candidates(box, score, frame_hw, score_threshold)
         found.append(_suppressed(surest, mode, score_threshold, iou_threshold, max_detections))
     return found
 
@@ -74,14 +73,21 @@ def _array(values: Any) -> np.ndarray:
     return values if isinstance(values, np.ndarray) else to_numpy(values)
 
 
-def _candidates(boxes: np.ndarray, scores: np.ndarray, above: float) -> FoundBoxes:
-    """The surest pairs of box and class of one picture: (k, 4) or (k, classes, 4) and (k, classes) -> at most
-    CANDIDATES, the surest first; boxes without area are left out."""
+def candidates(boxes: np.ndarray, scores: np.ndarray, frame_hw: tuple[int, int], above: float) -> FoundBoxes:
+    """The surest pairs of box and class of one picture, at most CANDIDATES, before suppression.
+
+    Args:
+        boxes: (k, 4), or (k, classes, 4) with a box for each class; cut at the frame's border.
+        scores: (k, classes).
+        frame_hw: height and width of the frame in pixels.
+        above: a score at or below it is left out, and so are boxes without area.
+    """
     classes = scores.shape[1]
     place = np.flatnonzero(scores.ravel() > above)
     place = place[np.argsort(-scores.ravel()[place], kind="stable")[:CANDIDATES]]
     row, label = np.divmod(place, classes)
-    xyxy = boxes[row, label] if boxes.ndim == 3 else boxes[row]
+    border = np.tile(np.array(frame_hw, np.float32)[::-1], 2)
+    xyxy = np.clip(boxes[row, label] if boxes.ndim == 3 else boxes[row], 0.0, border)
     real = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
     return FoundBoxes(xyxy[real], label[real].astype(np.int64), scores.ravel()[place][real])
 

@@ -23,13 +23,16 @@ def _check(pictures: Sequence[np.ndarray], n: int, what: str) -> None:
         raise DataError(f"expected one picture for each of the {n} {what}, got {len(pictures)}")
 
 
-def maps_section(features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray], *, top: int = 11) -> Section:
+def maps_section(
+    features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray], *, top: int = 11, words: Words = ()
+) -> Section:
     """The maps that mattered most, picture by picture, from the first layer to the last.
 
     Args:
         features: one per layer, all of the same pictures in the same order.
         pictures: these pictures in the network frame, (h, w, 1 or 3) in 0..255.
         top: maps per picture and layer.
+        words: what stands above them; () for those on maps ranked by relevance.
     """
     sheets: list[Sheet] = []
     for f in features:
@@ -38,7 +41,7 @@ def maps_section(features: Sequence[FeatureMaps], pictures: Sequence[np.ndarray]
         label = features[0].labels[i]
         seen = picture_tile(picture, f"{label} as the network sees it", head="the picture", lines=("as it goes in",))
         sheets += [replace(s, tiles=(seen, *s.tiles)) for s in (map_tiles(f, i, top=top) for f in features)]
-    words: Words = (
+    words = words or (
         ("Each map is one channel.", "Bright means: here this channel found what it looks for."),
         (
             "Signs are for and against.",
