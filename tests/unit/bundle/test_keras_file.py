@@ -29,10 +29,10 @@ def refused(path: Any, match: str, seconds: float = 10.0) -> None:
     from convscope.bundle.keras_file import open_keras
 
     before = (keras.config.floatx(), keras.config.image_data_format(), sorted(Path(path).parent.iterdir()))
-    start = time.monotonic()
+    start = time.process_time()  # of the processor: a busy machine is no attack; what hangs meets pytest's own limit
     with pytest.raises(BundleError, match=match) as caught:
         open_keras(path)
-    assert time.monotonic() - start < seconds
+    assert time.process_time() - start < seconds
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     assert before == (keras.config.floatx(), keras.config.image_data_format(), sorted(Path(path).parent.iterdir()))
 
