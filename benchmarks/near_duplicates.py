@@ -54,7 +54,7 @@ def main() -> None:
     table = markdown(("what", "by the clock, s", "processor time, s"), rows)
     words = (
         f"Planted noisy copies found: {found} of {len(planted)}; other groups: {len(groups) - found}; most memory of "
-        f"the process, with the pictures themselves: {peak:.0f} MiB. Other work ran beside it: processor time counts."
+        f"the process, with the pictures themselves: {peak:.0f} MiB."
     )
     goal = f"Grouping {options.n:,} difference hashes with thumbnails; goal: under {LIMIT_S} s together."
     publish("near_duplicates", "Near duplicates", [goal, table, words])

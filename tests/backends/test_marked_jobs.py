@@ -69,14 +69,15 @@ def masked(tmp_path: Path) -> Path:
 
 def test_a_few_epochs_on_boxes_leave_a_whole_run(boxed: Path, tmp_path: Path) -> None:
     plan = convscope.Plan(
-        model="yolo+csp-tiny", weights="none", image_size=64, epochs=3, batch_size=8, learning_rate=3e-3,
+        model="yolo+csp-tiny", weights="none", image_size=64, epochs=5, batch_size=8, learning_rate=3e-3,
         watch_pictures=0, augment=convscope.Augmentation(flip_horizontal=True),
     )  # fmt: skip
     run = convscope.train(boxed, plan=plan, out=tmp_path / "run")
     assert run.card.task == "detect" and run.card.classes == ("square", "bar") and run.scores.headline == "map_50"
     parts = ("box_loss", "class_loss", "distance_loss")
     assert all(np.isfinite([row[name] for name in (*parts, "loss", "val_loss")]).all() for row in run.history.epochs)
-    assert run.history.epochs[-1]["class_loss"] < run.history.epochs[0]["class_loss"]
+    # first the assignment changes and the loss rises (seen with each of four seeds); then it must fall
+    assert run.history.epochs[-1]["loss"] < 0.9 * run.history.epochs[1]["loss"], run.history.column("loss")
     assert "Kinds of mistakes" in run.report().read_text(encoding="utf-8")
     assert len(convscope.open_run(tmp_path / "run").predict([boxed / "images"]).keys) == 40
 

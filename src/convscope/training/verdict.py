@@ -19,6 +19,7 @@ UNDER_SHARE = 0.35  # share of the loss of a guess that training should have rem
 LEAK_ACCURACY, LEAK_EPOCHS, LEAK_PICTURES = 0.985, 2, 20  # near perfect, at once, on enough pictures
 GIVEAWAY_AUC = 0.97  # share of pairs that a trivial feature must put in order to explain such a start
 GIVEAWAYS = ("shortcut-size", "shortcut-edge")  # what no task should be told by; brightness may well be the task
+WAVERING = 0.05  # rises of the training loss, added up, as a share of a guess's loss
 RISING_SHARE = 0.03  # gain over the last quarter that says a run is not yet done
 
 
@@ -183,11 +184,18 @@ def _rate_too_high(f: _Facts) -> list[Verdict]:
 
 
 def _is_stuck(f: _Facts, jumps: list[float]) -> bool:
-    """Near a guess after a first epoch far above it, or after visible jumps in a third of the steps: dead units."""
-    if f.guess_loss is None or f.loss[-1] < (1 - UNDER_SHARE) * f.guess_loss:
+    """Near a guess after a first epoch far above it, or after visible jumps in a third of the steps: dead units.
+
+    A milder throw leaves some units alive: the loss then wavers far from zero, or ends above a guess.
+    """
+    if f.guess_loss is None:
         return False
+    left, thrown = f.loss[-1] / f.guess_loss, f.loss[0] / f.guess_loss
     jumpy = len(jumps) >= 0.3 * (len(f.loss) - 1) and max(jumps, default=0.0) > 0.05 * f.guess_loss
-    return f.loss[0] > 1.5 * f.guess_loss or jumpy
+    wavers = sum(jumps) > WAVERING * f.guess_loss
+    return (left >= 1 - UNDER_SHARE and (thrown > 1.5 or jumpy)) or (
+        left >= 0.45 and thrown > 1.1 and (wavers or left > 1)
+    )
 
 
 def _over(f: _Facts) -> list[Verdict]:

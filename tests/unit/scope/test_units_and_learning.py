@@ -47,7 +47,8 @@ def test_units_equal_numpy_over_everything_at_once(activation: str) -> None:
     probe = Probe(one_layer(kernel, [0, 0, -1, 0, 0, 9], activation), batch_size=4)
     found = measure_units(probe, as_feed(PICTURES), "conv")
     flat = probe.activations(PICTURES, "conv")["conv"].reshape(-1, 6).astype(np.float64)
-    np.testing.assert_allclose(found.maximum, flat.max(axis=0))
+    # two graphs may add the 27 products in another order: a few units in the last place of float32
+    np.testing.assert_allclose(found.maximum, flat.max(axis=0), rtol=2e-6)
     np.testing.assert_allclose(found.mean, flat.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(found.zeros, (flat == 0).mean(axis=0))
     expected = np.corrcoef(np.delete(flat, 2, axis=1).T)
