@@ -12,6 +12,7 @@ from PIL import Image
 import convscope
 from convscope.actions.explain import explain_files
 from convscope.actions.say_frames import say_of_frames
+from convscope.backend.tensors import to_numpy
 from convscope.cli.app import run as command
 
 pytestmark = pytest.mark.backend
@@ -80,6 +81,29 @@ def test_a_few_epochs_on_boxes_leave_a_whole_run(boxed: Path, tmp_path: Path) ->
     assert run.history.epochs[-1]["loss"] < 0.9 * run.history.epochs[1]["loss"], run.history.column("loss")
     assert "Kinds of mistakes" in run.report().read_text(encoding="utf-8")
     assert len(convscope.open_run(tmp_path / "run").predict([boxed / "images"]).keys) == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolo+csp-tiny", "faster-rcnn+csp-tiny"])
+def test_a_detectors_layers_are_watched_and_learn_as_without(name: str, boxed: Path, tmp_path: Path) -> None:
+    """Also those that only the loss runs; looking moves no number of the training, not even the next random one."""
+    runs = {}
+    for watched in (True, False):
+        plan = convscope.Plan(
+            model=name, weights="none", image_size=64, epochs=4, batch_size=16, learning_rate=1e-3, patience=0,
+            watch_pictures=0, watch_layers=watched,
+        )  # fmt: skip
+        runs[watched] = convscope.train(boxed, plan=plan, out=tmp_path / str(watched))
+    pairs = zip(runs[True].model.weights, runs[False].model.weights, strict=True)
+    assert all(np.array_equal(to_numpy(a.value), to_numpy(b.value)) for a, b in pairs)
+    events = [e for e in runs[True].events if e["event"] == "layers"]
+    assert [e["epoch"] for e in events] == [1, 2, 3, 4]
+    states = {state["layer"]: state for state in events[-1]["layers"]}
+    layers = [layer for layer in runs[True].model.layers if layer.trainable_variables]
+    assert {layer.name for layer in layers} <= set(states)
+    assert all(0 < states[layer.name]["update_ratio"] < 1 for layer in layers[:5])
+    assert not states["stem_conv"]["is_branch"] and states[layers[-1].name]["is_branch"]
+    assert "Every layer while it learns" in runs[True].report().read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

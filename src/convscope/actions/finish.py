@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from convscope.actions.dataset import Parts
+from convscope.actions.laid_out import lay_out
 from convscope.actions.learned import learned_verdicts
 from convscope.actions.network import Prepared
 from convscope.actions.opening import BUNDLE, KERAS_FILE
@@ -27,8 +28,9 @@ def finish(run: RunFolder, parts: Parts, prepared: Prepared, plan: Plan, *, prog
 
     opened = Opened(prepared.model, _card(parts, prepared, plan), str(run.path))
     opened, scores = steps_for(parts.samples.task).close(run, opened, parts, progress=progress)
-    which = parts.kept_back[0]
+    which, kept_back = parts.kept_back
     write_json(run.path / EVALUATION, plain({**scores.as_dict(), "pictures": which}))
+    lay_out(run.path, opened, kept_back, plan, progress=progress)
     assert opened.card is not None  # made above
     card = replace(opened.card, scores={name: vars(value) for name, value in scores.values.items()})
     save_keras(run.path / KERAS_FILE, prepared.without_training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PICTURES = 8
 WORTH_EPOCHS = 4  # shorter trainings say little of themselves, and the looking has to be compiled
-TASKS = ("classify", "multilabel", "regress", "segment")  # a detector's loss draws chances and holds its own layers
 _VERDICTS = {"vanishing": "vanishing-gradients", "exploding": "exploding-gradients"}
 
 
@@ -34,12 +34,14 @@ def watch_layers(folder: Path, job: TrainingJob, prepared: Prepared) -> list[Any
         job: data and plan; the fixed batch is taken evenly from its training pictures, unaugmented.
         prepared: what is trained.
     """
+    from convscope.models.detector import Detector
+    from convscope.models.loss_parts import LossOutput
     from convscope.models.network import Network
     from convscope.training.kinds import kind_for
     from convscope.training.learning import Learning
 
     plan, samples = job.plan, job.train
-    if not plan.watch_layers or samples.task not in TASKS or plan.epochs + plan.head_epochs < WORTH_EPOCHS:
+    if not plan.watch_layers or plan.epochs + plan.head_epochs < WORTH_EPOCHS:
         return []
     few = samples.subset(np.unique(np.linspace(0, len(samples) - 1, min(PICTURES, len(samples))).astype(np.int64)))
     loader = Loader(few, prepared.preprocess, batch_size=len(few), cache=NO_CACHE, unreadable="drop")
@@ -48,12 +50,17 @@ def watch_layers(folder: Path, job: TrainingJob, prepared: Prepared) -> list[Any
         return []
     images, truth = kind_for(prepared.trained, job).plain_encoder()(batch)[:2]
     pretrained = isinstance(prepared.trained, Network) and bool(prepared.trained.pretrained)
-    return [
-        Learning(
-            images, truth, folder=folder, whole=prepared.model, count=lambda: epochs_done(folder),
-            has_start=not pretrained,
-        )
-    ]  # fmt: skip
+    how: dict[str, Any] = {"whole": prepared.model}
+    if isinstance(prepared.trained, Detector):  # its loss runs layers of its own, so it is looked at as one model
+        how = {"whole": LossOutput(prepared.trained.training_model), "loss": _is_the_output}
+        how |= {"named_in": prepared.model, "branches": prepared.trained.head}
+        images, truth = {"images": images, **truth}, {}
+    count = partial(epochs_done, folder)
+    return [Learning(images, truth, folder=folder, count=count, has_start=not pretrained, **how)]
+
+
+def _is_the_output(truth: Any, output: Any) -> Any:
+    return output
 
 
 def epochs_done(folder: Path) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convscope.actions.epochs import filter_film_sections
 from convscope.actions.judged_run import judge_run, judged_sections
+from convscope.actions.laid_out import laid_out_sections
 from convscope.actions.learned import learned_sections
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.scan_report import read_audit
@@ -55,6 +56,7 @@ def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
         *learned_sections(run.events),
         *film(run.path),
         *filter_film_sections(run.path),
+        *laid_out_sections(run.path, card.classes),
         *steps_for(card.task).sections(run, which=which, progress=progress),
         *judged_sections(run.path),
         *_scan(run),

@@ -1,4 +1,4 @@
-"""A keras.Model whose loss is a sum of named parts, each logged as a metric."""
+"""A keras.Model whose loss is a sum of named parts, each logged as a metric; and one whose output is that loss."""
 
 from __future__ import annotations
 
@@ -42,3 +42,26 @@ class LossParts(_Model):
         for penalty in self.losses:
             total = total + penalty
         return total
+
+
+class LossOutput(_Model):
+    """A training model whose one output is its loss, so that layers which only the loss runs can be looked at too.
+
+    Takes {"images", "boxes", "labels"} and gives (n,) times the loss of the batch. It shares all layers and is never
+    saved.
+
+    Args:
+        training: the training model of a detector.
+    """
+
+    def __init__(self, training: LossParts) -> None:
+        """Hold the training model."""
+        super().__init__(name="loss_output")
+        self.inner = training
+        self.built = True  # its layers are
+
+    def call(self, given: dict[str, Any]) -> Any:
+        """The sum of the parts as in inference, without penalties on weights."""
+        found = self.inner(given["images"], training=False)
+        parts = self.inner.parts(given, found, False)
+        return ops.broadcast_to(ops.sum(ops.stack(list(parts.values()))), (given["images"].shape[0],))

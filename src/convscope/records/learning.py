@@ -27,6 +27,8 @@ class LayerState:
         saturated: share of units with |f'| < 0.01 (sigmoid, tanh) or f' = 0 (ReLU, ReLU6); None for another activation.
         update_ratio: L2 norm of the last change of the weights / L2 norm of the weights; None without earlier weights.
         kind: class of the layer.
+        is_branch: only part of the loss reaches it (a detector's heads, of which pictures without large objects use
+            none for large ones): little gradient is no fault there, so it is not called vanishing or exploding.
     """
 
     layer: str
@@ -34,6 +36,7 @@ class LayerState:
     saturated: float | None
     update_ratio: float | None
     kind: str = ""
+    is_branch: bool = False
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> LayerState:
@@ -66,9 +69,10 @@ def troubles(states: Sequence[LayerState]) -> tuple[Trouble, ...]:
     last, found = last_norm(states), []
     for state in states:
         norm, ratio = state.gradient_norm, state.update_ratio
-        if norm is not None and (not math.isfinite(norm) or (last and norm >= EXPLODING * last)):
+        judged = bool(last) and not state.is_branch
+        if norm is not None and (not math.isfinite(norm) or (judged and norm >= EXPLODING * last)):
             found.append(Trouble("exploding", state.layer, norm, last))
-        elif norm is not None and last and norm <= VANISHING * last:
+        elif norm is not None and judged and norm <= VANISHING * last:
             found.append(Trouble("vanishing", state.layer, norm, last))
         if state.saturated is not None and state.saturated > SATURATED:
             found.append(Trouble("saturated", state.layer, state.saturated))

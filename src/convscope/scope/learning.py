@@ -39,12 +39,24 @@ class LayerWatch:
         loss: a Keras loss, its name, or a function (truth, outputs) -> one value per picture, or one for the batch;
             None for the model's compiled one.
         precision: as for Probe.
+        named_in: a model that shares the layers, by whose paths they are called.
+        branches: names of layers that only part of the loss reaches; see LayerState.
 
     Raises:
         ModelError: no loss.
     """
 
-    def __init__(self, model: Any, images: Any, truth: Any, *, loss: Any = None, precision: Any = "float32") -> None:
+    def __init__(
+        self,
+        model: Any,
+        images: Any,
+        truth: Any,
+        *,
+        loss: Any = None,
+        precision: Any = "float32",
+        named_in: Any = None,
+        branches: Sequence[str] = (),
+    ) -> None:
         """Nothing is run yet."""
         keras = load_keras()
         found = loss if loss is not None else getattr(model, "loss", None)
@@ -53,6 +65,8 @@ class LayerWatch:
         call = _as_function(found)
         self._images, self._n = images, len(keras.tree.flatten(images)[0])
         self._probe = Probe(model, precision=precision, batch_size=self._n)
+        self._names = {} if named_in is None else {id(o): path for path, o in operations_by_path(named_in).items()}
+        self._branches = frozenset(branches)
         known = keras.tree.map_structure(_narrow, truth)
 
         def score(outputs: Any) -> Any:
@@ -87,7 +101,9 @@ class LayerWatch:
             norm = _mean_norm(seen.gradients[place]) if call.name in trained else None
             kind = "" if call.name in heads else activation_name(call.layer)
             flat = float(flat_places(seen.values[place], kind).mean()) if kind else None
-            states.append(LayerState(call.name, norm, flat, _update(before, after, call.path), call.kind))
+            name = self._names.get(id(call.layer), call.name)
+            moved = _update(before, after, call.path)
+            states.append(LayerState(name, norm, flat, moved, call.kind, name in self._branches))
         return tuple(states)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Learning(_Callback):
         folder: the run folder, or None to keep everything in `states` and `snapshots` alone.
         filters: paths of layers whose kernels are kept after each epoch (for `scope.learning.filter_strip`).
         whole: the model that is looked at, where the fitted one is only a part of it (a head on features).
+        named_in: a model that shares its layers, by whose paths they are called; None for the one looked at.
+        branches: names of layers that only part of the loss reaches; see LayerState.
         loss: (truth, outputs) -> losses, where the fitted model's compiled loss can't be differentiated by itself.
         count: () -> epochs done so far, for trainings of several phases, each of which Keras counts from 0.
         has_start: whether training begins from random weights: then the initialisation is checked, and gradients are
@@ -56,6 +58,8 @@ class Learning(_Callback):
         folder: str | Path | None = None,
         filters: tuple[str, ...] = (),
         whole: Any = None,
+        named_in: Any = None,
+        branches: Sequence[str] = (),
         loss: Any = None,
         count: Callable[[], int] | None = None,
         has_start: bool = True,
@@ -68,6 +72,7 @@ class Learning(_Callback):
         self._images, self._truth, self._filters = images, truth, tuple(filters)
         self._folder = None if folder is None else Path(folder)
         self._whole, self._loss, self._count, self._has_start = whole, loss, count, has_start
+        self._named_in, self._branches = named_in, tuple(branches)
         self._watch: LayerWatch | None = None
         self._before: dict[str, list[np.ndarray]] = {}
         self._latest: tuple[LayerState, ...] | None = None
@@ -82,13 +87,15 @@ class Learning(_Callback):
         """Check the initialisation (He et al. 2015; Glorot and Bengio 2010) and keep the filters as they start."""
         if self._done() == 0:
             if self._folder is not None and self._has_start:
-                checks = check_start(self.looked_at)
+                checks = check_start(self.looked_at if self._named_in is None else self._named_in)
                 odd = [vars(c) for c in checks if not c.is_fine]
                 JournalFile(self._folder).write("start check", checked=len(checks), layers=odd)
             self._keep(0)
         try:
             loss = self.model.loss if self._loss is None else self._loss
-            self._watch = LayerWatch(self.looked_at, self._images, self._truth, loss=loss)
+            self._watch = LayerWatch(
+                self.looked_at, self._images, self._truth, loss=loss, named_in=self._named_in, branches=self._branches
+            )
         except ConvscopeError as error:
             self._give_up(error)
 

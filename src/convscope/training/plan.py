@@ -191,8 +191,8 @@ class Plan(BaseModel):
     watch_layers: bool = _option(
         "watch",
         True,
-        "Note once per epoch how each layer learns: gradient, saturation, size of a step. Not for boxes; runs with at "
-        "least 4 epochs only.",
+        "Note once per epoch how each layer learns: gradient, saturation, size of a step. Runs with at least 4 "
+        "epochs only.",
     )
 
     augment: Augmentation = Field(

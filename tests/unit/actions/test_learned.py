@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 import convscope
+from convscope.actions.predict import read_predictions
 from convscope.actions.report import build_report
+from convscope.errors import RunError
 from convscope.training.plan import Plan
 
 pytestmark = pytest.mark.backend
@@ -45,9 +48,25 @@ def test_a_vanishing_gradient_is_in_journal_verdicts_and_report(tmp_path: Path) 
     section = next(s for s in build_report(run).sections if s.name == "layers-learning")
     assert section.words[0][0].startswith("The gradient vanishes in ")
     assert any("kernels began" in title for title, _ in section.words)
+    the_pictures_that_were_kept_back_are_laid_out(run)
+
+
+def the_pictures_that_were_kept_back_are_laid_out(run: Any) -> None:
+    """As the last layer with height and width sees them: its channels' means, centred, along their main directions."""
+    facts = json.loads((run.path / "embedding.json").read_text())
+    assert facts["layer"] == run.card.feature_layer == "conv8"
+    said = read_predictions(run.path)
+    assert facts["pictures"] == list(said.keys) and facts["truth"] == said.truth.tolist() and len(said.keys) > 3
+    points = np.asarray(facts["points"])
+    assert np.allclose(points.mean(axis=0), 0, atol=1e-3) and 0.5 < facts["kept"] <= 1 + 1e-9
+    section = next(s for s in build_report(run).sections if s.name == "embedding")
+    assert b"conv8" in section.blocks[0].data
+    (run.path / "embedding.json").write_text('{"layer": "conv8"}')
+    with pytest.raises(RunError, match="remove this file"):
+        build_report(run)
 
 
 def test_it_can_be_switched_off(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", watch_layers=False)
     assert not [e for e in run.events if e["event"] in ("layers", "start check")]
-    assert "layers-learning" not in [s.name for s in build_report(run).sections]
+    assert not {"layers-learning", "embedding"} & {s.name for s in build_report(run).sections}

@@ -77,6 +77,17 @@ def test_gradients_that_are_not_finite_explode() -> None:
     assert trouble.kind == "exploding"
 
 
+def test_little_gradient_is_no_fault_of_a_branch_but_infinity_is() -> None:
+    branch = LayerState("head", 0.0, None, 1e-3, "Conv2D", is_branch=True)
+    wild = LayerState("other", 1e9, None, 1e-3, "Conv2D", is_branch=True)
+    assert troubles([branch, wild, healthy()]) == () != troubles([faint(), healthy()])
+    (again,) = LearningHistory.from_events([event(1, branch)]).states[0]
+    assert again.is_branch
+    assert [t.kind for t in troubles([LayerState("head", float("nan"), None, None, "", True), healthy()])] == [
+        "exploding"
+    ]
+
+
 def test_of_many_layers_those_in_trouble_are_drawn() -> None:
     states = [healthy(f"layer{i}") for i in range(90)] + [faint(), healthy("last")]
     drawn = learning_figure(LearningHistory.from_events([event(1, *states)])).data.decode()
