@@ -28,6 +28,7 @@ from convscope.records.progress import Progress, silent
 from convscope.records.report import Facts, Report
 from convscope.reporting.render import render_report
 from convscope.scope import front
+from convscope.scope.compare import Comparison
 from convscope.scope.paths import Names
 
 MOST_PICTURES = 12
@@ -57,6 +58,13 @@ class Scope(front.Scope):
             else model
         )
         super().__init__(opened, preprocess, precision=precision, batch_size=batch_size)
+
+    def compare(
+        self, other: Any, images: Any, layers: Names = "**", *, pairs: dict[str, str] | None = None
+    ) -> Comparison:
+        """The same pictures through another model (a Scope, a model, a run, or where one is saved), layer by layer."""
+        saved = isinstance(other, RunFolder | str | Path)
+        return super().compare(Scope(other) if saved else other, images, layers, pairs=pairs)
 
 
 @dataclass(frozen=True, eq=False)

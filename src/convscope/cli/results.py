@@ -143,8 +143,18 @@ def show_predictions(predictions: Predictions) -> None:
     from convscope.actions.predict import as_rows
 
     rows = as_rows(predictions)
-    show_rows(rows)
+    show_rows([_short(row) for row in rows])
     _say_unsure(predictions, rows)
+
+
+def _short(row: dict[str, Any], most: int = 5) -> dict[str, Any]:
+    """A row that fits on a screen: of many classes only those that come next in line."""
+    scores = {name[2:-1]: value for name, value in row.items() if name.startswith("p(")}
+    if len(scores) <= most:
+        return row
+    next_ones = sorted((name for name in scores if name != row.get("says")), key=lambda name: -scores[name])[:3]
+    short = {name: value for name, value in row.items() if not name.startswith("p(")}
+    return {**short, "next": ", ".join(f"{name} {number(scores[name])}" for name in next_ones)}
 
 
 def show_rows(rows: list[dict[str, Any]], most: int = 50) -> None:

@@ -12,6 +12,7 @@ from convscope.records.figure import Figure
 from convscope.records.report import ScaleBar, Sheet, Tile
 
 GAP, LINE_PX, TOP = 12, 14, 44
+LEAST_PX = 96  # a range such as "−0.935 to 1.43" below a tile is this wide
 TONES = {
     "for": "var(--for,#b2182b)",
     "against": "var(--against,#2166ac)",
@@ -65,7 +66,7 @@ def _draw_bar(bar: ScaleBar, width: float) -> list[str]:
 def sheet_figure(sheet: Sheet, *, columns: int = 6) -> Figure:
     """All tiles of a sheet in rows of `columns`, with title, note and colour bar above."""
     wide = max([t.width_px for t in sheet.tiles], default=0)
-    cell = max(wide, 80)
+    cell = max(wide, LEAST_PX)
     high = max([t.height_px + LINE_PX * (1 + len(t.lines)) for t in sheet.tiles], default=0)
     columns = max(1, min(columns, len(sheet.tiles)))
     width = max(460, columns * (cell + GAP) + GAP)

@@ -28,7 +28,7 @@ class LayerState:
         update_ratio: L2 norm of the last change of the weights / L2 norm of the weights; None without earlier weights.
         kind: class of the layer.
         is_branch: only part of the loss reaches it (a detector's heads, of which pictures without large objects use
-            none for large ones): little gradient is no fault there, so it is not called vanishing or exploding.
+            none for large ones): little gradient and small steps are no fault there.
     """
 
     layer: str
@@ -76,7 +76,7 @@ def troubles(states: Sequence[LayerState]) -> tuple[Trouble, ...]:
             found.append(Trouble("vanishing", state.layer, norm, last))
         if state.saturated is not None and state.saturated > SATURATED:
             found.append(Trouble("saturated", state.layer, state.saturated))
-        if ratio is not None and not TOO_SMALL <= ratio <= TOO_LARGE:
+        if ratio is not None and not (0 if state.is_branch else TOO_SMALL) <= ratio <= TOO_LARGE:
             found.append(Trouble("still" if ratio < TOO_SMALL else "fast", state.layer, ratio))
     return tuple(found)
 

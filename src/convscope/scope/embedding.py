@@ -9,7 +9,7 @@ from convscope.records.embedding import Embedding
 from convscope.records.progress import Progress, silent
 from convscope.records.provenance import Provenance
 from convscope.scope.feed import Feed
-from convscope.scope.maps import channels_last
+from convscope.scope.maps import channels_last, check_finite
 from convscope.scope.tap import Probe
 from convscope.scope.tsne import lay_out
 
@@ -50,10 +50,8 @@ def embed(
         batch = feed.take(start, min(len(feed), start + probe.batch_size))
         name = probe.select(layer, batch)[0]
         maps = channels_last(probe.activations(batch, name)[name], probe.call(name, batch))
+        check_finite(maps, name, feed.ids[start : start + len(maps)])
         rows.append(maps.mean(axis=(1, 2)) if pool else maps.reshape(len(maps), -1))
-        if not np.isfinite(rows[-1]).all():
-            first = feed.ids[start + int(np.flatnonzero(~np.isfinite(rows[-1]).all(axis=1))[0])]
-            raise ModelError(f"expected finite values, got NaN or infinity in layer {name!r} for {first}")
         progress("pictures laid out", start + len(batch), len(feed))
     values = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
     points = embedding(values, method=method, seed=seed)

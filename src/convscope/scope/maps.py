@@ -69,7 +69,7 @@ def feature_maps(
     for name in names:
         place, call = places[name], probe.call(name, images)
         maps = channels_last(seen.values[place], call)
-        _check_finite(maps, name, words)
+        check_finite(maps, name, words)
         shift = channels_last(base.values[place], call) if base else _baseline(maps, baseline)
         gradient = channels_last(seen.gradients[place], call) if relevant else None
         scores = importance(maps, rank_by, gradient=gradient, baseline=shift)
@@ -152,7 +152,12 @@ def _labels(labels: Sequence[str], count: int) -> tuple[str, ...]:
     return tuple(labels) or tuple(f"picture {i}" for i in range(count))
 
 
-def _check_finite(maps: np.ndarray, name: str, labels: tuple[str, ...]) -> None:
+def check_finite(maps: np.ndarray, name: str, labels: Sequence[str]) -> None:
+    """Refuse maps (n, height, width, channels) with NaN or infinity.
+
+    Raises:
+        ModelError: naming the layer and the first pictures.
+    """
     finite = np.isfinite(maps).all(axis=(1, 2, 3))
     if not finite.all():
         bad = [labels[i] for i in np.flatnonzero(~finite)[:3]]

@@ -241,7 +241,19 @@ def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np
             for name, place, entry in zip(job.names, places, job.entries):
                 maps = channels_last(seen.values[place], probe.call(name), keep_dtype=True)
                 held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
+                _check_numbers(held[entry.array][to], name, feed.ids[low:high])
             del seen, maps
+
+
+def _check_numbers(maps: np.ndarray, layer: str, ids: Sequence[str]) -> None:
+    """Refuse NaN; by the bits, since NumPy looks at float16 value by value. Infinity is stored, in float16 as 65504."""
+    bits, rest, infinity = (np.int16, 0x7FFF, 0x7C00) if maps.itemsize == 2 else (np.int32, 0x7FFFFFFF, 0x7F800000)
+    for values, name in zip(maps, ids, strict=True):
+        if int((values.view(bits) & bits(rest)).max(initial=0)) > infinity:
+            raise ModelError(
+                f"expected numbers to store, got NaN in layer {layer!r} for {name}; look at the layers before it, or "
+                "leave this picture out; what was stored before it is whole"
+            )
 
 
 def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:

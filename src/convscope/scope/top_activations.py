@@ -15,7 +15,7 @@ from convscope.records.field import ReceptiveField
 from convscope.records.progress import Progress, silent
 from convscope.records.report import Sheet, Tile
 from convscope.scope.feed import Feed
-from convscope.scope.maps import channels_last
+from convscope.scope.maps import channels_last, check_finite
 from convscope.scope.measuring import receptive_field
 from convscope.scope.tap import Probe
 
@@ -91,12 +91,13 @@ def top_activations(
     """The `count` pictures whose largest value of the channel is largest, and those whose largest value is smallest.
 
     Raises:
-        UnknownLayerError: no such layer. ModelError: no such channel, or a layer without height and width.
+        UnknownLayerError: no such layer. ModelError: no such channel, or NaN in its maps.
     """
     n, peaks, places = len(feed), [], []
     for start in range(0, n, probe.batch_size):
         batch = feed.take(start, min(n, start + probe.batch_size))
         values = _maps(probe, batch, layer, channel)
+        check_finite(values[..., None], layer, feed.ids[start : start + len(values)])
         flat = values.reshape(len(values), -1)
         peaks.append(flat.max(axis=1))
         places.append(np.stack(np.unravel_index(flat.argmax(axis=1), values.shape[1:]), axis=1))

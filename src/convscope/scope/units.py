@@ -12,7 +12,7 @@ from convscope.errors import ModelError
 from convscope.records.progress import Progress, silent
 from convscope.scope.feed import Feed
 from convscope.scope.filters import kernel_array
-from convscope.scope.maps import channels_last
+from convscope.scope.maps import channels_last, check_finite
 from convscope.scope.tap import Probe
 
 SATURATED_SLOPE = 0.01
@@ -74,7 +74,7 @@ def measure_units(probe: Probe, feed: Feed, layer: str, *, progress: Progress = 
     """Run the data set once and keep sums only.
 
     Raises:
-        UnknownLayerError: no such layer. ModelError: no pictures.
+        UnknownLayerError: no such layer. ModelError: no pictures, or NaN in the maps.
     """
     n, sums = len(feed), None
     if not n:
@@ -85,6 +85,7 @@ def measure_units(probe: Probe, feed: Feed, layer: str, *, progress: Progress = 
     for start in range(0, n, probe.batch_size):
         batch = feed.take(start, min(n, start + probe.batch_size))
         maps = channels_last(probe.activations(batch, name)[name], probe.call(name, batch))
+        check_finite(maps, name, feed.ids[start : start + len(maps)])
         sums = (sums or _Sums(maps.shape[-1])).with_maps(maps, kind)
         progress("measuring filters", start + len(batch), n)
     assert sums is not None

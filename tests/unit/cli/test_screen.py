@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from convscope.cli import screen
-from convscope.cli.results import scored_row
-from convscope.records.prediction import Scored
+from convscope.cli.results import scored_row, show_predictions
+from convscope.records.prediction import Predictions, Scored
 
 
 class Clock:
@@ -126,6 +126,18 @@ def test_tables_take_any_text_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "[bold]cat[/bold]" in out and ":smile:" in out
     rows = out.splitlines()
     assert rows[-1].rstrip().endswith("1234") and rows[-2].rstrip().endswith("   7")
+
+
+def test_of_many_classes_only_the_next_ones_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    scores = np.array([[0.02, 0.5, 0.08, 0.3, 0.04, 0.06]], np.float32)
+    show_predictions(Predictions(("pictures/one.png",), scores, "classify", tuple("abcdef")))
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.split() == ["pictures/one.png", "b", "0.5", "d", "0.3,", "c", "0.08,", "f", "0.06"]
+    show_predictions(Predictions(("pictures/one.png",), scores[:, :3], "classify", tuple("abc")))
+    assert "p(c)" in capsys.readouterr().out
 
 
 def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_gradients_that_are_not_finite_explode() -> None:
 
 
 def test_little_gradient_is_no_fault_of_a_branch_but_infinity_is() -> None:
-    branch = LayerState("head", 0.0, None, 1e-3, "Conv2D", is_branch=True)
+    branch = LayerState("head", 0.0, None, 1e-9, "Conv2D", is_branch=True)
     wild = LayerState("other", 1e9, None, 1e-3, "Conv2D", is_branch=True)
     assert troubles([branch, wild, healthy()]) == () != troubles([faint(), healthy()])
     (again,) = LearningHistory.from_events([event(1, branch)]).states[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from keras import layers as L
 from convscope.cli.app import run
 from convscope.errors import ModelError, UnknownLayerError
 from convscope.scope.front import Scope
+from convscope.scope.store import Keeping
 
 pytestmark = pytest.mark.backend
 
@@ -80,6 +82,23 @@ def test_nan_in_maps_names_layer_and_picture() -> None:
     images[2, 5, 5, 1] = np.nan
     with pytest.raises(ModelError, match="NaN or infinity in layer 'shared' for picture 2"):
         Scope(network()).feature_maps(images, "shared", rank_by="activation")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_nan_is_named_in_whole_data_sets_and_nothing_is_lost(tmp_path: Path, dtype: Any) -> None:
+    pytest.importorskip("numcodecs")
+    images, scope, words = IMAGES.copy(), Scope(network()), "NaN.*'block2_conv1'.*array/000003"
+    images[3, 5, 5, 1] = np.nan
+    looks = [
+        lambda: scope.store(images, tmp_path / "maps", "block2_conv1", keeping=Keeping(dtype=dtype)),
+        lambda: scope.top_activations(images, "block2_conv1", 0),
+        lambda: scope.filters("block2_conv1", images),
+    ]
+    for look in looks:
+        with pytest.raises(ModelError, match=words):
+            look()
+    images[3, 5, 5, 1] = 1e6  # mended: the store goes on, and in float16 a large value saturates
+    assert scope.store(images, tmp_path / "maps", "block2_conv1", keeping=Keeping(dtype=dtype)).is_complete
 
 
 def test_the_same_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
