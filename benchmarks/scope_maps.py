@@ -1,6 +1,7 @@
 """Feature maps of all convolutions of ResNet50, streamed and handed over as NumPy arrays, against the usual ways.
 
     python -m benchmarks.scope_maps tap forward one_compiled_model copy_of_each_output --pictures 256 --rounds 3
+    python -m benchmarks.scope_maps tap copy_of_each_output_as_tensorflow_comes --pictures 64 --rounds 3
     python -m benchmarks.scope_maps tap torch_hooks a_model_per_layer --pictures 64 --rounds 2
     python -m benchmarks.scope_maps                       # only write the result of all pieces so far
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scope_results import goals, publish_part
-from benchmarks.scope_ways import ELSEWHERE, Elsewhere
+from benchmarks.scope_ways import ELSEWHERE, OLDER, Elsewhere
 from benchmarks.timing import markdown
 
 TAP = "tap"
@@ -34,12 +35,13 @@ WORDS = {
     "forward": "the network alone, no maps",
     "one_compiled_model": "compiled multi-output model, same hand-over",
     "copy_of_each_output": "`.numpy()` per output",
+    "copy_of_each_output" + OLDER: "`.numpy()` per output, TensorFlow as it comes (no oneDNN)",
     "predict": "`predict` of a multi-output model",
     "a_model_per_layer": "a model per layer",
     "torch_hooks": "PyTorch forward hooks that copy",
     "keract": "keract (Keras 2)",
 }
-TWICE = ("copy_of_each_output", "a_model_per_layer", "torch_hooks", "keract")
+TWICE = ("copy_of_each_output", "copy_of_each_output" + OLDER, "a_model_per_layer", "torch_hooks", "keract")
 GOALS = {"one_compiled_model": 0.95, **dict.fromkeys(TWICE, 2.0)}
 FEW = {"a_model_per_layer", "keract"}  # run the network once per layer, or as slowly: one batch a round
 TRIED = """Tried one by one to make it faster (2026-11-25, same machine, pictures/s against the plain graph): memory of
@@ -91,9 +93,9 @@ def told(pieces: Sequence[dict[str, Any]]) -> str:
     wanted = {WORDS[way]: goal for way, goal in GOALS.items()}
     return "\n\n".join(
         [
-            "## Feature maps of the 53 convolutions of ResNet50\n\nTensorFlow unless said otherwise, 224x224, batches "
-            f"of {pieces[0]['batch']}, arrays handed over and dropped; each way in a process of its own, in turns; "
-            "ratios are medians over the rounds that both ways ran in.",
+            "## Feature maps of the 53 convolutions of ResNet50\n\nTensorFlow with oneDNN unless said otherwise, "
+            f"224x224, batches of {pieces[0]['batch']}, arrays handed over and dropped; each way in a process of its "
+            "own, in turns; ratios are medians over the rounds that both ways ran in.",
             markdown(header, [_row(way, pieces) for way in WORDS]),
             goals({WORDS[way]: _ratios(way, pieces) for way in GOALS if _ratios(way, pieces)}, wanted, "tap / "),
             "What can be had at all: processor time of each way as a multiple of the tap's, and how many times as fast "

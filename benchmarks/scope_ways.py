@@ -168,14 +168,13 @@ def keract(model: Any, names: list[str], batch: int) -> Way:
     return run
 
 
+OLDER = "_as_tensorflow_comes"  # ending of a way without oneDNN, which TensorFlow leaves off on such processors
+_TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1"}
+_ON_TENSORFLOW = (forward, matrix_product, tap, one_compiled_model, copy_of_each_output, predict, a_model_per_layer)
 # way -> what its process needs in its environment
-ELSEWHERE = {
-    **{
-        way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (forward, tap, one_compiled_model, copy_of_each_output)
-    },
-    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (matrix_product, forward, tap, predict)},
-    **{way.__name__: {"KERAS_BACKEND": "tensorflow"} for way in (one_compiled_model, copy_of_each_output)},
-    a_model_per_layer.__name__: {"KERAS_BACKEND": "tensorflow"},
+ELSEWHERE: dict[str, dict[str, str]] = {
+    **{way.__name__: _TENSORFLOW for way in _ON_TENSORFLOW},
+    **{way.__name__ + OLDER: {**_TENSORFLOW, "TF_ENABLE_ONEDNN_OPTS": "0"} for way in _ON_TENSORFLOW},
     torch_hooks.__name__: {"KERAS_BACKEND": "torch"},
     keract.__name__: {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"},
 }
@@ -185,7 +184,7 @@ class Elsewhere:
     """A way in a process of its own.
 
     Args:
-        name: function in this module.
+        name: function in this module, perhaps with the ending OLDER.
         pictures, batch: what it runs each time.
         extra: a folder with packages that only this process sees.
 
@@ -233,7 +232,7 @@ def answer(name: str, batch: int, pictures: int) -> None:
     else:
         import keras
     model = keras.applications.ResNet50(weights=None)
-    run = globals()[name](model, convolutions(model, keras), batch)
+    run = globals()[name.removesuffix(OLDER)](model, convolutions(model, keras), batch)
     rate(run, 2 * batch if pictures > batch else 2)  # compile, fill the allocator; slow ways compile nothing
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -11,6 +11,7 @@ from PIL import Image
 
 import convscope
 from convscope.actions.explain import explain_files
+from convscope.actions.learned import learned_sections
 from convscope.actions.say_frames import say_of_frames
 from convscope.backend.tensors import to_numpy
 from convscope.cli.app import run as command
@@ -103,7 +104,7 @@ def test_a_detectors_layers_are_watched_and_learn_as_without(name: str, boxed: P
     assert {layer.name for layer in layers} <= set(states)
     assert all(0 < states[layer.name]["update_ratio"] < 1 for layer in layers[:5])
     assert not states["stem_conv"]["is_branch"] and states[layers[-1].name]["is_branch"]
-    assert "Every layer while it learns" in runs[True].report().read_text(encoding="utf-8")
+    assert [section.name for section in learned_sections(runs[True].events)] == ["layers-learning"]
 
 
 @pytest.mark.slow
