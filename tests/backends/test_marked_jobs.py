@@ -130,6 +130,9 @@ def test_boxes_from_folder_to_report(boxed: Path, tmp_path: Path, capsys: pytest
     with Image.open(tmp_path / "said" / "pictures" / "0001.jpg") as shown:
         assert shown.size == (64, 64)
     assert "square" in capsys.readouterr().out
+    assert command(["look", str(tmp_path / "run"), str(picture), "--out", str(tmp_path / "look.html")]) == 0
+    looked = (tmp_path / "look.html").read_text(encoding="utf-8")
+    assert picture.name in looked and str(boxed) not in looked, "names, not places"
     said = say_of_frames(tmp_path / "run", boxed / "images", out=tmp_path / "frames", most=10)
     assert said.frames == 10 and {row["picture"] for row in said.rows} == {f"{i:02d}.png" for i in range(10)}
     _, found = explain_files(tmp_path / "run", [picture], ["layer-cam", "occlusion"], out=tmp_path / "why")

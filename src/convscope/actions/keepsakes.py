@@ -6,6 +6,7 @@ chapters on the inside look at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,3 +110,9 @@ def kept(folder: Path) -> Keepsakes:
     with np.load(path, allow_pickle=False) as stored:
         looked_at = tuple(int(p) for p in stored["looked_at"])
         return Keepsakes(stored["images"], stored["rows"], looked_at)
+
+
+def short_names(keys: Sequence[str]) -> tuple[str, ...]:
+    """File names without their folders, where that leaves them different."""
+    names = tuple(Path(key).name for key in keys)
+    return names if len(set(names)) == len(names) else tuple(keys)

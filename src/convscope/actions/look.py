@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.inside import inside_sections, spatial_layers, strongest_maps
-from convscope.actions.keepsakes import visible
+from convscope.actions.keepsakes import short_names, visible
 from convscope.actions.look_boxes import LookedBoxes, look_boxes
 from convscope.actions.network import as_model_input
 from convscope.actions.opening import open_any
@@ -128,12 +128,6 @@ def look(
     )  # fmt: skip
     write_text(out, render_report(report))
     return Looked(out, predictions, maps)
-
-
-def short_names(keys: Sequence[str]) -> tuple[str, ...]:
-    """File names without their folders, where that leaves them different."""
-    names = tuple(Path(key).name for key in keys)
-    return names if len(set(names)) == len(names) else tuple(keys)
 
 
 def _chosen(scope: front.Scope, inputs: np.ndarray, layers: Names) -> list[str]:

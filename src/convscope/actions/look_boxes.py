@@ -14,7 +14,7 @@ from convscope.actions.box_files import PICTURES
 from convscope.actions.box_steps import find_boxes
 from convscope.actions.evaluate import matched
 from convscope.actions.explain_boxes import neck_of
-from convscope.actions.keepsakes import visible
+from convscope.actions.keepsakes import short_names, visible
 from convscope.actions.network import as_model_input
 from convscope.actions.opening import find_run
 from convscope.actions.predict import known_card
@@ -84,17 +84,18 @@ def look_boxes(
     place = {key: index for index, key in enumerate(samples.pictures.keys)}
     rows = [place[key] for key in detections.keys]
     loader = Loader(samples.subset(np.array(rows)), card.preprocess, batch_size=len(rows), cache=NO_CACHE)
+    names = short_names(detections.keys)
     progress("chapters on the inside", 0, 2)
     sections, maps = inner_sections(
-        opened, loader.batch(0, 0).images, detections.keys, [truths[row] for row in rows], layers=layers
+        opened, loader.batch(0, 0).images, names, [truths[row] for row in rows], layers=layers
     )
     progress("chapters on the inside", 2, 2)
-    pictures = {key: samples.pictures.read(place[key], 3).values for key in detections.keys}
+    pictures = {name: samples.pictures.read(row, 3).values for name, row in zip(names, rows, strict=True)}
     listed = ", ".join(card.classes) if len(card.classes) <= 12 else str(len(card.classes))
     report = Report(
         title="look inside", subtitle=card.network, words=(),
         facts=(Facts("Network", (("network", card.network), ("classes", listed))),),
-        sections=(detected_section(detections, pictures), *sections), provenance=card.provenance,
+        sections=(detected_section(replace(detections, keys=names), pictures), *sections), provenance=card.provenance,
     )  # fmt: skip
     write_text(out, render_report(report))
     return LookedBoxes(out, detections, maps)
