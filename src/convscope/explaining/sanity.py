@@ -15,7 +15,7 @@ from convscope.errors import ModelError
 from convscope.explaining.agreement import rank_correlation
 from convscope.explaining.engine import Limits, Wish, explain
 from convscope.records.attribution import Attribution
-from convscope.records.judgement import ALIKE, Sanity
+from convscope.records.judgement import Sanity, depends_on_weights
 from convscope.records.progress import Progress, silent
 from convscope.scope.paths import operations_by_path
 from convscope.scope.tap import Probe
@@ -35,6 +35,8 @@ def randomisation(
     progress: Progress = silent,
 ) -> Sanity:
     """Draw the weights anew from the last layer down in `steps` steps and compare the heat after each.
+
+    A method passes that changes both on the way (mean of the steps) and at the end; see `depends_on_weights`.
 
     The weights of each variable are shuffled copies of a Gaussian with its own mean and spread; the model gets its own
     weights back afterwards, also after an error. The class explained is the one the untouched model says.
@@ -76,7 +78,8 @@ def randomisation(
     finally:
         for variable, value in kept:
             variable.assign(value)
-    return Sanity(name, tuple(names), tuple(likeness), likeness[-1] < ALIKE)
+    passed = depends_on_weights(likeness)
+    return Sanity(name, tuple(names), tuple(likeness), passed, unrelated=_unrelated(first.heat))
 
 
 def label_check(
@@ -107,7 +110,7 @@ def label_check(
     first = explain(model, images, name, target, wish=wish, limits=limits)
     other = explain(shuffled, images, name, _fixed(target, first), wish=wish, limits=limits)
     likeness = _likeness(first.heat, other.heat)
-    return Sanity(name, (), (likeness,), likeness < ALIKE, "labels", note)
+    return Sanity(name, (), (likeness,), depends_on_weights((likeness,)), "labels", note)
 
 
 def _fixed(target: TargetLike, first: Attribution) -> TargetLike:
@@ -116,6 +119,11 @@ def _fixed(target: TargetLike, first: Attribution) -> TargetLike:
 
 def _likeness(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean([rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(one, other)]))
+
+
+def _unrelated(heat: np.ndarray) -> float | None:
+    """Likeness of each picture's heat with the next one's: what heat has in common whatever the picture."""
+    return _likeness(heat, np.roll(heat, 1, axis=0)) if len(heat) > 1 else None
 
 
 def _weighted(model: Any) -> list[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,9 +21,11 @@ class Sanity:
         layers: names of the layers drawn anew, from the top; each step keeps the earlier ones random too. Empty for
             the check of labels, in which the whole network learned shuffled labels.
         likeness: mean rank correlation of the heat's size with the original heat after each step, -1..1.
-        passed: whether the last likeness is below `ALIKE`.
+        passed: whether both the last likeness and the mean of all steps are below `ALIKE`, see `depends_on_weights`.
         what: "weights" drawn anew layer by layer, or "labels" shuffled before a training.
         note: how the check was made, in words.
+        unrelated: mean rank correlation of the heat of different pictures, untouched weights: likeness that means
+            nothing; None for one picture, and where it was not asked for.
     """
 
     method: str
@@ -31,6 +34,12 @@ class Sanity:
     passed: bool
     what: Literal["weights", "labels"] = "weights"
     note: str = ""
+    unrelated: float | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean likeness over the steps."""
+        return sum(self.likeness) / len(self.likeness)
 
     def words(self) -> str:
         """One plain sentence."""
@@ -40,12 +49,37 @@ class Sanity:
             if self.passed:
                 return f"{self.method} changes {how} (likeness {last}): it depends on what was learned."
             return f"{self.method} fails the check of labels on this model: {how}, its heat stays alike ({last})."
+        chance = "" if self.unrelated is None else f"; two different pictures have {self.unrelated:.2f}"
+        values = f"likeness {self.mean:.2f} on the way down, {last} at the end{chance}"
         if self.passed:
-            return f"{self.method} changes when the weights are drawn anew (likeness {last}): it looks at the network."
+            return f"{self.method} changes when the weights are drawn anew ({values}): it looks at the network."
+        if self.likeness[-1] < ALIKE:
+            return (
+                f"{self.method} fails its sanity check on this model: its heat stays alike until the first layers are "
+                f"random too ({values}); it shows the edges these layers find, not what the later ones learned."
+            )
         return (
-            f"{self.method} fails its sanity check on this model: with random weights its heat stays alike ({last}); "
+            f"{self.method} fails its sanity check on this model: with random weights its heat stays alike ({values}); "
             "it shows the picture, not what the network learned."
         )
+
+
+def depends_on_weights(likeness: Sequence[float]) -> bool:
+    """Whether heat changed enough while the weights were drawn anew step by step, from the last layer to the first.
+
+    The end alone is not enough: guided backpropagation hardly changes while the later layers, which tell classes apart,
+    become random, and does so only when the edge detectors are lost as well.
+
+    Args:
+        likeness: after each step, -1..1.
+
+    Source: Adebayo et al. 2018, Sanity Checks for Saliency Maps, figures 2 to 4 (the whole cascade is compared).
+
+    Example:
+        >>> depends_on_weights((0.9, 0.8, 0.6, 0.2)), depends_on_weights((0.3, 0.1, 0.0, 0.1))
+        (False, True)
+    """
+    return likeness[-1] < ALIKE and sum(likeness) / len(likeness) < ALIKE
 
 
 RANDOM = "random map"

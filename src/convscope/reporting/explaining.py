@@ -69,7 +69,7 @@ def _measures_table(judgement: Judgement) -> Table:
 def _verdict(check: Sanity | None) -> str:
     if check is None:
         return "not checked"
-    return f"{'passed' if check.passed else 'failed'}, likeness {three(check.likeness[-1])}"
+    return f"{'passed' if check.passed else 'failed'}, mean likeness {three(check.mean)}"
 
 
 def _sanity_table(judgement: Judgement) -> Table:
@@ -80,14 +80,14 @@ def _sanity_table(judgement: Judgement) -> Table:
         steps = " → ".join(three(v) for v in weights.likeness) if weights else "–"
         checks = [c for c in (weights, labels) if c is not None]
         good = all(c.passed for c in checks)
-        rows.append((name, steps, _verdict(weights), _verdict(labels), "believable" if good else "shows the picture"))
+        rows.append((name, steps, _verdict(weights), _verdict(labels), "believable" if good else "not believable"))
         tone: Tone = "fine" if good else "must fix"
         tones.append(tone)
     note = (
         "rank correlation with the heat of the trained network after more and more layers are drawn anew, from the "
-        f"last to the first; it must fall below {ALIKE:g}"
+        f"last to the first; its mean and its last value must be below {ALIKE:g}"
     )
-    head = ("method", "likeness, layer by layer", "random weights", "shuffled labels", "so it")
+    head = ("method", "likeness, layer by layer", "random weights", "shuffled labels", "its heat is")
     return Table("Does the heat depend on what was learned?", head, tuple(rows), tones=tuple(tones), note=note)
 
 

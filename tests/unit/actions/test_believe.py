@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,13 +15,19 @@ from keras import layers as L
 from PIL import Image
 
 import convscope
+from convscope.actions import judged_run
+from convscope.actions.explain_masks import RegionAim, read_aim
+from convscope.actions.opening import open_any
 from convscope.bundle.saving import save_bundle
 from convscope.cli.app import run as command
+from convscope.data.opening import read_data
 from convscope.errors import DataError, PlanError
 from convscope.explaining.relabelling import Budget, learned_shuffled_labels
 from convscope.explaining.sanity import label_check
 from convscope.records.card import Card
 from convscope.records.geometry import Preprocess
+from convscope.records.judgement import judgement_from
+from convscope.reporting.explaining import judgement_section
 
 pytestmark = pytest.mark.backend
 
@@ -85,6 +94,39 @@ def test_judge_from_python_shows_itself(place: Path) -> None:
     assert "insertion" in str(found)
     with pytest.raises(PlanError, match="unknown option 'steps' of occlusion"):
         convscope.judge(place / "net.cvs", place / "pictures", ["occlusion"], options={"steps": 4})
+
+
+def test_a_judged_run_shows_it_in_its_report(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some of its kept-back pictures, spread evenly; what was kept is read back as it was found."""
+    opened = open_any(place / "net.cvs")
+    run: Any = SimpleNamespace(path=tmp_path, card=opened.card, opened=opened)
+    monkeypatch.setattr(judged_run, "kept_back", lambda run: read_data(place / "pictures", task="classify"))
+    monkeypatch.setattr(judged_run, "METHODS", ("gradient-x-input",))
+    assert judged_run.judged_sections(tmp_path) == []
+    found = judged_run.judge_run(run, 3)
+    assert found.methods == ("gradient-x-input", "random map") and len(found.heats["random map"]) == 3
+    (section,) = judged_run.judged_sections(tmp_path)
+    assert section.note == "3 pictures kept back from training"
+    kept = judgement_from(json.loads((tmp_path / judged_run.JUDGED).read_text()))
+    assert kept.table == found.table and kept.sanity == found.sanity and kept.words == found.words
+    assert section == judgement_section(kept, note=section.note)
+    with pytest.raises(PlanError, match="at least 1 picture to judge, got -1"):
+        judged_run.judge_run(run, -1)
+    run.card = replace(run.card, task="segment")
+    with pytest.raises(PlanError, match="one class per picture for --judge, got task segment"):
+        judged_run.judge_run(run, 3)
+
+
+def test_a_region_is_read_from_words() -> None:
+    """A class by name or index, with a pixel or without; anything else is one line."""
+    classes = ("background", "nucleus")
+    assert read_aim("predicted", classes) == read_aim(None, classes) == RegionAim()
+    assert read_aim("1", classes) == read_aim("nucleus", classes) == RegionAim(1)
+    assert read_aim("nucleus@3,4.5", classes) == RegionAim(1, (3, 4.5))
+    with pytest.raises(PlanError, match="CLASS@ROW,COLUMN in pixels, got 'nucleus@3'"):
+        read_aim("nucleus@3", classes)
+    with pytest.raises(PlanError, match="unknown class 'nuclei'; did you mean nucleus"):
+        read_aim("nuclei", classes)
 
 
 def test_shuffled_labels(place: Path) -> None:

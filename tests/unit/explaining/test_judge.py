@@ -14,6 +14,7 @@ from convscope.explaining.engine import Wish
 from convscope.explaining.faithful import area, boxes_as_masks, inside, noisy_fill, order_of
 from convscope.explaining.judge import RANDOM, judge
 from convscope.explaining.sanity import randomisation
+from convscope.records.judgement import Sanity, depends_on_weights
 
 pytestmark = pytest.mark.backend
 
@@ -74,8 +75,20 @@ def test_guided_backpropagation_fails_under_random_weights() -> None:
     guided = randomisation(model, images, "guided-backprop", 0)
     plain = randomisation(model, images, "grad-cam", 0)
     assert not guided.passed and "fails its sanity check" in guided.words()
-    assert plain.passed and plain.likeness[-1] < guided.likeness[-1]
+    assert guided.mean > 0.6 and guided.mean > guided.likeness[-1] and guided.unrelated is not None
+    assert guided.unrelated < 0.2  # so it is alike because of the picture, not of any two maps
+    assert plain.passed and plain.mean < 0.3 and "looks at the network" in plain.words()
     assert all((a == b).all() for a, b in zip(before, model.get_weights()))
+
+
+def test_the_whole_way_down_decides() -> None:
+    """Heat that lets go only with the first layers fails, and so does heat that comes back at the end."""
+    assert depends_on_weights((0.3, 0.1, 0.0)) and depends_on_weights((0.8, 0.2, 0.1))
+    assert not depends_on_weights((0.9, 0.8, 0.1)) and not depends_on_weights((0.0, 0.1, 0.6))
+    late = Sanity("guided-backprop", ("c", "b", "a"), (0.9, 0.8, 0.1), False, unrelated=0.03)
+    assert "until the first layers are random too (likeness 0.60 on the way down, 0.10 at the end" in late.words()
+    assert "two different pictures have 0.03" in late.words()
+    assert "with random weights its heat stays alike" in Sanity("saliency", ("a",), (0.9,), False).words()
 
 
 def _edge_net() -> keras.Model:
