@@ -236,6 +236,17 @@ def test_bad_input(probe: Probe) -> None:
         explain(probe, images, "gradcam")
     with pytest.raises(PlanError, match="did you mean steps"):
         explain(probe, images, "integrated-gradients", wish=Wish(options={"stepz": 3}))
+    for name, option, value, kind in (
+        ("integrated-gradients", "steps", "many", "a whole number"),
+        ("occlusion", "window", "wide", "a whole number"),
+        ("smooth-grad", "samples", 2.5, "a whole number"),
+        ("smooth-grad", "noise", float("nan"), "a number"),
+        ("rise", "centred", 1, "true or false"),
+    ):
+        with pytest.raises(PlanError, match=f"expected {kind} for option '{option}' of {name}, got"):
+            explain(probe, images, name, wish=Wish(options={option: value}))
+    with pytest.raises(PlanError, match="unknown rule 5"):
+        explain(probe, images, "lrp", wish=Wish(options={"rule": 5}))
     with pytest.raises(TargetError, match="class from 0 to 3, got 9"):
         explain(probe, images, "grad-cam", 9)
     with pytest.raises(DataError, match="picture 1 is 2 everywhere"):

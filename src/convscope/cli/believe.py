@@ -113,18 +113,19 @@ def survey(
     if json:
         say_json({"page": str(page), "words": found.survey.words, "pictures": [vars(case) for case in cases]})
         return
+    marked = any(c.energy is not None for c in cases)
     body = [
         (
             Path(c.label).name,
             "right" if c.is_right else "wrong",
             percent(c.confidence),
             percent(c.border),
-            "" if c.energy is None else percent(c.energy),
+            *((("" if c.energy is None else percent(c.energy)),) if marked else ()),
         )
         for c in cases[:20]
     ]
-    heads = ("picture", "answer", "probability", "heat at the border", "heat on the object")
-    table("Most suspicious first", heads, body, right=(2, 3, 4))
+    heads = ("picture", "answer", "probability", "heat at the border", *(("heat on the object",) if marked else ()))
+    table("Most suspicious first", heads, body, right=tuple(range(2, len(heads))))
     for sentence in found.survey.words:
         prose(sentence)
     say(f"Page: {page}")

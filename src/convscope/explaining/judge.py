@@ -193,7 +193,7 @@ def _words(order: tuple[str, ...], table: dict[str, dict[str, Measured]], checks
     said = [f"Best on these pictures: {order[0]}." if order[0] != RANDOM else "No method beats a random map here."]
     below = order[order.index(RANDOM) + 1 :]
     if below and order[0] != RANDOM:
-        said.append(f"Not better than a random map: {', '.join(below)}.")
+        said.append(f"Ranked below a random map by mean rank: {', '.join(below)}.")
     for name in order:
         if name == RANDOM:
             continue

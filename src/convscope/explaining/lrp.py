@@ -56,7 +56,7 @@ def lrp(asked: Asked, *, rule: str = "composite", epsilon: float = 1e-6, gamma: 
         linear bottlenecks have them).
     """
     if rule not in RULES:
-        raise PlanError(f"unknown rule {rule!r}; {nearest(rule, RULES)}")
+        raise PlanError(f"unknown rule {rule!r}; {nearest(str(rule), RULES)}")
     if epsilon <= 0 or gamma < 0:
         raise PlanError(f"expected epsilon above 0 and gamma of at least 0, got {epsilon} and {gamma}")
     if asked.target.function is not None or asked.target.against is not None:

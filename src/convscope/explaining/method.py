@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -69,17 +70,35 @@ class Method:
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options, or an error for one that the method does not have.
+        """The options, or an error for one that the method does not have, or of another kind than its default.
 
         Raises:
-            PlanError: naming the nearest option.
+            PlanError: naming the nearest option, or what kind of value is expected.
         """
         known = self.options
-        for name in options:
+        for name, value in options.items():
             if name not in known:
                 has = nearest(name, known) if known else f"{self.name} has no options"
                 raise PlanError(f"unknown option {name!r} of {self.name}; {has}")
+            kind = str(inspect.signature(self.function).parameters[name].annotation)
+            wanted = _wanted(known[name], kind, value)
+            if wanted:
+                raise PlanError(f"expected {wanted} for option {name!r} of {self.name}, got {value!r}")
         return dict(options)
+
+
+def _wanted(default: Any, kind: str, value: Any) -> str:
+    """What kind of value an option of this default and annotation takes, where `value` is none; else empty."""
+    is_truth = isinstance(value, bool | np.bool_)
+    if isinstance(default, bool):
+        return "" if is_truth else "true or false"
+    if isinstance(default, float):
+        fits = isinstance(value, Real) and not is_truth and np.isfinite(float(value))
+        return "" if fits else "a number"
+    if isinstance(default, int) or (default is None and kind == "int | None"):
+        fits = (isinstance(value, Integral) and not is_truth) or (value is None and default is None)
+        return "" if fits else "a whole number"
+    return ""
 
 
 METHODS = Registry(

@@ -44,6 +44,11 @@ def judged_words(judgement: Judgement) -> Words:
         if said:
             pairs.append((name, " ".join(f"{s[0].upper()}{s[1:]}" for s in said)))
     how = "Each number is a mean over the pictures with its 95 % interval; a random map is judged beside the methods."
+    if "energy inside" not in judgement.measures:
+        how += (
+            " Whether the heat lies on the object is not measured: that takes masks or boxes "
+            "(convscope judge RUN PICTURES --masks FOLDER)."
+        )
     return (*pairs, ("How to read the table.", how))
 
 
@@ -69,7 +74,11 @@ def _measures_table(judgement: Judgement) -> Table:
 def _verdict(check: Sanity | None) -> str:
     if check is None:
         return "not checked"
-    return f"{'passed' if check.passed else 'failed'}, mean likeness {three(check.mean)}"
+    return f"{'passed' if check.passed else 'failed'}, mean likeness {_likeness(check.mean)}"
+
+
+def _likeness(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _sanity_table(judgement: Judgement) -> Table:
@@ -77,7 +86,7 @@ def _sanity_table(judgement: Judgement) -> Table:
     rows, tones = [], []
     for name in names:
         weights, labels = judgement.sanity.get(name), judgement.labels.get(name)
-        steps = " → ".join(three(v) for v in weights.likeness) if weights else "–"
+        steps = " → ".join(_likeness(v) for v in weights.likeness) if weights else "–"
         checks = [c for c in (weights, labels) if c is not None]
         good = all(c.passed for c in checks)
         rows.append((name, steps, _verdict(weights), _verdict(labels), "believable" if good else "not believable"))

@@ -107,6 +107,7 @@ def test_a_judged_run_shows_it_in_its_report(place: Path, tmp_path: Path, monkey
     assert found.methods == ("gradient-x-input", "random map") and len(found.heats["random map"]) == 3
     (section,) = judged_run.judged_sections(tmp_path)
     assert section.note == "3 pictures kept back from training"
+    assert "that takes masks or boxes" in section.words[-1][1]
     kept = judgement_from(json.loads((tmp_path / judged_run.JUDGED).read_text()))
     assert kept.table == found.table and kept.sanity == found.sanity and kept.words == found.words
     assert section == judgement_section(kept, note=section.note)
