@@ -204,6 +204,101 @@ def test_painting_on_the_picture_moves_the_prediction(page, studio):
     wait_for_says(page, equal_to=first)
 
 
+@pytest.mark.slow
+def test_a_training_begun_on_the_page_runs_to_its_end_and_opens(page, studio):
+    import convscope
+
+    link, run, _, shots = studio
+    page.goto(link)
+    settle(page)
+    page.evaluate("location.hash = '#/train?new=1'")
+    page.get_by_label("name of the run").fill("from-the-page")
+    page.get_by_label("begin with").select_option("a first look, from scratch")
+    for name, value in (("epochs", "3"), ("image size", "32"), ("filters", "8, 8"), ("keep checkpoints", "3")):
+        field = page.locator("form label").filter(has_text=re.compile(f"^{name}\\b")).locator("input").first
+        page.evaluate("e => e.closest('details')?.setAttribute('open', '')", field.element_handle())
+        field.fill(value)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(re.compile("run="), timeout=120_000)
+    page.locator("[role=status]", has_text="finished").wait_for(timeout=240_000)
+    settle(page)
+    page.screenshot(path=shots / "trained.png")
+    made = convscope.open_run(run.parent / "from-the-page")
+    assert made.card.classes == ("left", "right") and len(made.history.epochs) == 3
+    assert made.plan.filters == (8, 8) and made.plan.image_size == 32
+    film = page.get_by_role("group", name="film strip, scrolls")
+    assert film.locator("canvas[aria-label*='after epoch 3']").count(), "the same pictures move from epoch to epoch"
+    page.get_by_role("link", name="Look inside").click()
+    page.wait_for_url(re.compile("#/maps"))
+    settle(page)
+    assert page.get_by_role("group", name=re.compile("maps of ")).count() == 1
+
+
+def test_a_kernel_changed_on_the_page_changes_the_sum_and_the_model_stays(page, studio):
+    import convscope
+
+    link, run, _, shots = studio
+    page.goto(link + "#/number?layer=block1_conv1&at=5,6&channel=1")
+    value = page.locator("[data-value]")
+    value.wait_for()
+    settle(page)
+    saved = float(value.get_attribute("data-value"))
+    page.get_by_role("button", name="Change numbers").click()
+    page.get_by_label("set the whole filter to").select_option("zeros")
+    page.wait_for_url(re.compile("edits="))
+    settle(page)
+    end = time.monotonic() + 60
+    while float(value.get_attribute("data-value")) == saved and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    assert float(value.get_attribute("data-value")) == 0, "no kernel and no bias, before batch normalisation"
+    assert page.get_by_text("Not the saved model").count() == 1
+    assert page.get_by_label("prediction before and now").locator("li").count() == 2
+    page.screenshot(path=shots / "changed.png")
+    page.get_by_role("button", name="Back to the saved model").click()
+    settle(page)
+    while float(value.get_attribute("data-value")) != saved and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    assert float(value.get_attribute("data-value")) == saved
+    kernel = convscope.open_run(run).model.get_layer("block1_conv1").kernel
+    assert np.abs(np.asarray(kernel)[..., 1]).max() > 0, "what was saved is as it was"
+
+
+def test_a_lesson_sees_what_was_done(page, studio):
+    page.goto(studio[0])
+    settle(page)
+    page.evaluate("location.hash = '#/lessons'")
+    page.get_by_role("button", name="Begin").first.click()
+    card = page.get_by_role("complementary", name="lesson")
+    page.locator("[data-value]").wait_for()
+    settle(page)
+    assert "to do" in card.inner_text()
+    page.locator(".group .grid").nth(2).locator("button").nth(4).click()
+    card.get_by_text("done", exact=False).first.wait_for()
+    card.get_by_role("button", name="Next").click()
+    assert "step 2 of" in card.inner_text() and "to do" in card.inner_text()
+    card.get_by_role("button", name="leave the lesson").click()
+    card.wait_for(state="detached")
+
+
+def test_a_decision_is_kept_and_taken_back(page, studio):
+    page.goto(studio[0])
+    settle(page)
+    page.evaluate("location.hash = '#/data'")
+    settle(page)
+    page.locator("select[aria-label=data]").select_option(index=0)
+    settle(page)
+    box = page.locator(".groups input[type=checkbox]").first
+    if not box.count():
+        page.locator("td .pick").last.click()
+    box.wait_for()
+    box.check()
+    page.get_by_role("heading", name="Decisions").wait_for()
+    page.reload()
+    settle(page)
+    page.get_by_role("button", name="take back all").click()
+    page.get_by_role("heading", name="Decisions").wait_for(state="detached")
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, scheme):
     link, _, _, shots = studio
