@@ -44,18 +44,20 @@ WORDS = {
 TWICE = ("copy_of_each_output", "copy_of_each_output" + OLDER, "a_model_per_layer", "torch_hooks", "keract")
 GOALS = {"one_compiled_model": 0.95, **dict.fromkeys(TWICE, 2.0)}
 FEW = {"a_model_per_layer", "keract"}  # run the network once per layer, or as slowly: one batch a round
-TRIED = """The tap costs nothing beside the network, so the network's own speed is the limit. Twice PyTorch's hooks would
-need it to run in half of what PyTorch takes, and alone it takes a little more than that.
+TRIED = """The tap costs nothing beside the network, so the network's own speed is the limit. Twice PyTorch's hooks
+would need it to run in half of what PyTorch takes, and alone it takes a little more than that.
 
-Tried one by one to make it faster, on the same machine. 2026-11-25, pictures/s against the plain graph: memory of the
-batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture, and the tap runs as fast as the
-network alone); arrays handed over as views, without a copy (in use); XLA 0.94; fused batch normalisation 0.98; JAX needs
-1.1 times the processor time. 2026-11-26 with oneDNN, processor time against the tap: fused batch normalisation 1.15, one
-thread between operations 0.97, two batches at once 0.95; the last fills the 15 % of two cores that lie idle (pictures/s
-1.14 and 1.24 in two rounds, while another program ran), but holds twice the maps in memory, so it is not in use.
+Tried one by one to make it faster, on the same machine. 2026-11-25, pictures/s against the plain graph: memory of
+the batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture, and the tap runs as
+fast as the network alone); arrays handed over as views, without a copy (in use); XLA 0.94; fused batch
+normalisation 0.98; JAX needs 1.1 times the processor time. 2026-11-26 with oneDNN, processor time against the tap:
+fused batch normalisation 1.15, one thread between operations 0.97, two batches at once 0.95; the last fills the 15
+% of two cores that lie idle (pictures/s 1.14 and 1.24 in two rounds, while another program ran), but holds twice
+the maps in memory, so it is not in use.
 
-A model per layer was last measured on 2026-11-25 without oneDNN: 0.261 pictures/s, the tap 41 times as fast. keract 4.5.2
-imports beside Keras 3.15 and fails in `get_activations` ('Sequential' object has no attribute '_is_compiled')."""
+A model per layer was last measured on 2026-11-25 without oneDNN: 0.261 pictures/s, the tap 41 times as fast. keract
+4.5.2 imports beside Keras 3.15 and fails in `get_activations` ('Sequential' object has no attribute
+'_is_compiled')."""
 PIECES = Path(tempfile.gettempdir()) / "convscope-scope-maps.jsonl"
 
 
