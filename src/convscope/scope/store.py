@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convscope.errors import DataError, ModelError, PlanError, StorageError
-from convscope.files.atomic import storage_error
+from convscope.files.atomic import storage_error, sweep_temporary
 from convscope.records.progress import Progress, silent
 from convscope.scope.chunking import portions
 from convscope.scope.feed import Feed
@@ -23,6 +23,7 @@ from convscope.scope.maps import channels_last
 from convscope.scope.paths import Names
 from convscope.scope.shards import ShardWriter, packers
 from convscope.scope.store_layout import (
+    BLOCKS,
     Kept,
     LayerArray,
     array_names,
@@ -93,7 +94,8 @@ def store_maps(
         _check_disk(folder, len(feed) * job.stored_bytes)
         folder.mkdir(parents=True, exist_ok=True)
         write_root(folder, job.facts)
-    if part == (0, 1):
+    if part == (0, 1):  # no other process writes
+        sweep_temporary(folder, str(Path(BLOCKS).parent), *(entry.array for entry in job.entries))
         merge_blocks(folder)  # of processes that wrote a part each; there may be none
     _write(probe, feed, folder, job, progress, part)
     return MapStore(folder)

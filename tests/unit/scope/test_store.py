@@ -171,12 +171,15 @@ def test_killed_and_gone_on_is_the_same_as_never_killed(tmp_path: Path, monkeypa
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (folder / BLOCKS).exists()
+    left_over = [(folder / BLOCKS).with_name(".tmp-1-zarr.json"), folder / "conv" / ".tmp-c.1.0.0.0"]
+    for file in left_over:
+        file.write_bytes(b"half")
     small_blocks(monkeypatch)
     many = as_feed(np.tile(PICTURES, (40, 1, 1, 1)))
     probe = Probe(network(), batch_size=4)
     gone_on = store_maps(probe, many, folder, "conv")
     never = store_maps(probe, many, tmp_path / "whole.zarr", "conv")
-    assert gone_on.is_complete
+    assert gone_on.is_complete and not any(file.exists() for file in left_over)
     for channel in (0, 11):
         np.testing.assert_allclose(gone_on.channel("conv", channel), never.channel("conv", channel), atol=2e-3)
 
