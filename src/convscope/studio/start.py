@@ -39,7 +39,7 @@ def serve(
         given: runs, models and data to open.
         port: of the loopback address; 0 takes a free one.
         runs: folder of runs.
-        ready: told the link as soon as the port is taken.
+        ready: told the link as soon as the port listens.
 
     Raises:
         MissingExtraError: the extra `studio` is not installed.
@@ -87,6 +87,7 @@ def _bound(port: int) -> socket.socket:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((HOST, port))
+        door.listen(128)  # before the link is told: who opens it at once waits instead of being refused
     except (OSError, OverflowError) as error:
         door.close()
         raise StorageError(f"port {port} is taken or may not be used; choose another, or leave --port out") from error
