@@ -44,10 +44,7 @@ class Part:
     gradients: np.ndarray | None
 
     def by_owner(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Each owner in this batch and the rows of its variants, to be added up without BLAS.
-
-        After a call of BLAS its threads spin for tens of milliseconds, on the cores on which the network runs next.
-        """
+        """Each owner in this batch and the rows of its variants."""
         for owner in np.unique(self.owners):
             yield int(owner), np.flatnonzero(self.owners == owner)
 
