@@ -12,7 +12,7 @@ from PIL import Image
 
 import convscope
 from backends.pictures import bars
-from convscope.errors import DataError, PlanError
+from convscope.errors import DataError, PlanError, RunError
 from convscope.files.journal import read_journal
 
 pytestmark = pytest.mark.backend
@@ -135,3 +135,9 @@ def test_folds_test_each_picture_once(tmp_path: Path) -> None:
     )
     again = convscope.cross_validate(folder, plan=plan, out=tmp_path / "folds")  # finished folds are kept
     assert again.values["accuracy"].value == accuracy.value
+    for change, words in (({"epochs": 5}, "epochs = 5"), ({"augment": {"mixup": 0.2}}, "augment.mixup = 0.2")):
+        with pytest.raises(RunError, match=words):  # the folds of two plans are never averaged
+            convscope.cross_validate(folder, plan=plan.with_changes(change), out=tmp_path / "folds")
+    (folder / "lying" / "000.png").rename(folder / "lying" / "new.png")
+    with pytest.raises(RunError, match="of other data"):
+        convscope.cross_validate(folder, plan=plan, out=tmp_path / "folds")

@@ -21,9 +21,10 @@ TIMEOUT_S = 120
 class BackendHealth:
     """One back end on this machine.
 
-    `state` is "works", "not installed" or "fails"; `note` says what to do or why. Rates are pictures/s of a small
-    network (three blocks of convolution, batch norm, ReLU and max pooling; 64x64 pixels, batch 32); `depthwise_per_s`
-    trains one whose blocks are a 1x1 and a depthwise convolution, as in EfficientNet and MobileNet.
+    `state` is "works", "not installed", "no answer" (in time) or "fails"; `note` says what to do or why. Rates are
+    pictures/s of a small network (three blocks of convolution, batch norm, ReLU and max pooling; 64x64 pixels, batch
+    32); `depthwise_per_s` trains one whose blocks are a 1x1 and a depthwise convolution, as in EfficientNet and
+    MobileNet.
     """
 
     name: str
@@ -71,7 +72,7 @@ def _examine_one(name: str) -> BackendHealth:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
         facts = json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return BackendHealth(name, "fails", version, note=f"no answer within {TIMEOUT_S} s; is the machine busy?")
+        return BackendHealth(name, "no answer", version, note=f"no answer within {TIMEOUT_S} s; is the machine busy?")
     except subprocess.CalledProcessError as error:
         last = (error.stderr or "").strip().splitlines()[-1:] or ["it ended without a word"]
         return BackendHealth(name, "fails", version, note=last[0][:200])
@@ -84,7 +85,11 @@ def _examine_one(name: str) -> BackendHealth:
 def _advice(found: list[BackendHealth]) -> str:
     working = [b for b in found if b.state == "works"]
     if not working:
-        return "No back end works here; run: pip install 'convscope[cpu]'"
+        if any(b.state == "no answer" for b in found):
+            return "This machine is too busy to tell; run convscope doctor again later."
+        if any(b.state == "fails" for b in found):
+            return "No installed back end works here; the reasons stand above."
+        return "No back end is installed; run: pip install 'convscope[cpu]'"
     best = max(working, key=lambda b: b.train_per_s or 0)
     advice = f"{best.name} trains fastest here{_lead(best, working, 'train_per_s')}."
     mobile = max(working, key=lambda b: b.depthwise_per_s or 0)

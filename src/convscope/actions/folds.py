@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.dataset import Parts, data_sha256, open_samples, scanned, start_facts
+from convscope.actions.dataset import SPLIT, Parts, data_sha256, open_samples, scanned, start_facts
 from convscope.actions.opening import RUNS
 from convscope.actions.run import Run
 from convscope.actions.train import train_parts
@@ -17,14 +18,16 @@ from convscope.data.split import fold_samples
 from convscope.errors import PlanError, RunError
 from convscope.files.atomic import write_json
 from convscope.files.journal import JOURNAL, plain
-from convscope.files.lock import FolderLock
+from convscope.files.lock import new_folder
 from convscope.metrics.intervals import fold_interval
 from convscope.records.prediction import Scored
 from convscope.records.progress import Progress, silent
 from convscope.training.plan import Plan
+from convscope.training.plan_text import first_difference, toml_values
 from convscope.training.recipes import with_recipe
 
 FOLDS = "folds.json"
+HARMLESS = ("keep_checkpoints", "checkpoint_minutes", "track", "workers", "cache_mb", "download")  # teach nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,8 @@ def cross_validate(
         progress: told about every long step.
 
     Raises:
-        PlanError: fewer than two folds. Everything that `convscope.train` raises.
+        PlanError: fewer than two folds.
+        RunError: `out` has folds of another plan or of other data. Everything that `convscope.train` raises.
     """
     chosen = (plan or Plan()).with_changes({"model": model} if model else {})
     if chosen.folds < 2:
@@ -81,19 +85,36 @@ def cross_validate(
     splits = fold_samples(samples, chosen.folds, seed=chosen.seed, val_share=chosen.val_share, same=same)
     chosen = with_recipe(chosen, pictures=len(splits[0].train), task=samples.task)
     digest = data_sha256(samples)
-    runs = []
-    with FolderLock(folder):
-        for number, split in enumerate(splits, start=1):
-            run = Run(folder / f"fold-{number}")
+    runs = tuple(Run(folder / f"fold-{number}") for number in range(1, len(splits) + 1))
+    with new_folder(folder, begun=f"*/{JOURNAL}", learned="*/checkpoints/*"):
+        for run in runs:
+            _check_same(run, chosen, digest)
+        for number, (run, split) in enumerate(zip(runs, splits, strict=True), start=1):
             if run.stopped:
                 start = facts | {"name": f"{facts['name']}, fold {number}"}
                 begun = any((run.path / "checkpoints").glob("epoch-*"))
                 train_parts(
                     run, Parts(samples, split, digest, audit), chosen, start=start, resume=begun, progress=progress
                 )
-            runs.append(run)
             progress("folds", number, len(splits))
-        return _over_folds(folder, tuple(runs))
+        return _over_folds(folder, runs)
+
+
+def _check_same(run: Run, plan: Plan, digest: str) -> None:
+    """Refuse to mix folds of two plans or of two data sets.
+
+    Raises:
+        RunError: a fold of another plan or of other data is already there.
+    """
+    if not (run.path / JOURNAL).exists():
+        return
+    advice = "choose another --out, or remove the folder to begin anew"
+    if json.loads((run.path / SPLIT).read_text(encoding="utf-8"))["data_sha256"] != digest:
+        raise RunError(f"{run.path}: expected a fold of this data, found one of other data; {advice}")
+    other = first_difference(toml_values(run.plan), toml_values(plan), but=HARMLESS)
+    if other is not None:
+        name, old, new = other
+        raise RunError(f"{run.path}: expected a fold of this plan ({name} = {new!r}), found {name} = {old!r}; {advice}")
 
 
 def _over_folds(folder: Path, runs: tuple[Run, ...]) -> CrossValidation:

@@ -69,11 +69,12 @@ class Scope(front.Scope):
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What `look` found: the page, the predictions, and the ranked maps layer by layer."""
+    """What `look` found: the page, predictions, ranked maps layer by layer, and how many pictures were given."""
 
     page: Path
     predictions: Predictions
     maps: tuple[FeatureMaps, ...]
+    given: int
 
 
 def look(
@@ -102,7 +103,8 @@ def look(
     if card.task == "detect":
         return look_boxes(model, opened, files, most=MOST_PICTURES, layers=layers, out=out, progress=progress)
     samples = read_pictures(files)
-    samples = samples.subset(np.arange(min(len(samples), MOST_PICTURES)))
+    given = len(samples)
+    samples = samples.subset(np.arange(min(given, MOST_PICTURES)))
     loader = Loader(samples, card.preprocess, batch_size=len(samples), cache=NO_CACHE, unreadable="drop")
     images = loader.batch(0, 0).images
     if not len(images):
@@ -127,7 +129,7 @@ def look(
         provenance=card.provenance,
     )  # fmt: skip
     write_text(out, render_report(report))
-    return Looked(out, predictions, maps)
+    return Looked(out, predictions, maps, given)
 
 
 def _chosen(scope: front.Scope, inputs: np.ndarray, layers: Names) -> list[str]:

@@ -93,7 +93,7 @@ def _facts(run: RunFolder) -> tuple[Facts, ...]:
         ("parameters", f"{start['parameters']:,}".replace(",", " ")),
         ("input", f"{size}, {card.preprocess.channels} channels, {card.preprocess.fit}"),
         ("temperature", f"{card.temperature:.3g}"),
-        ("unsure below", f"{card.unsure_below:.3g}"),
+        ("unsure below", f"{card.unsure_below:.3g}" if card.unsure_below else "never"),
         ("seed", str(start["seed"])),
         ("back end", f"{start['backend']}, {start['backend_rule']}"),
     )

@@ -19,7 +19,7 @@ from convscope.actions.steps import steps_for
 from convscope.errors import ModelError, PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JOURNAL, JournalFile
-from convscope.files.lock import FolderLock
+from convscope.files.lock import new_folder
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples
 from convscope.records.team import ALONE, Team
@@ -73,7 +73,7 @@ def train(
     if team.total > 1 and own is not None:
         raise PlanError("expected a network by name for several devices, got a keras.Model; it lies on one of them")
     folder = _new_folder(out, start["name"].replace(" ", "-"))
-    with FolderLock(folder):
+    with new_folder(folder, begun=JOURNAL, learned="checkpoints/*"):
         sweep_temporary(folder, *SWEPT)
         parts = divide(samples, plan, name=name, progress=progress)
         plan = with_recipe(plan, pictures=len(parts.split.train), task=samples.task, is_own=own is not None)
@@ -126,11 +126,12 @@ def train_parts(
     """
     from convscope.backend.distribution import spread
     from convscope.bundle.saving import architecture_of
-    from convscope.training.plan_check import check_plan
+    from convscope.training.plan_check import check_crop, check_plan
 
-    check_plan(plan, parts.train, smallest_side_px=parts.smallest_side_px)
+    check_plan(plan, parts.train)
     with spread(team):
         prepared = steps_for(parts.samples.task).prepare(plan, parts.samples, own)
+        check_crop(prepared.preprocess, parts.smallest_side_px)
         if own is not None:
             architecture_of(own)  # a model that can't be saved is refused before hours of training, not after
         if continue_from is not None:

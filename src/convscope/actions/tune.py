@@ -21,11 +21,12 @@ from convscope.files.atomic import write_json, write_text
 from convscope.files.journal import JOURNAL, plain
 from convscope.files.lock import FolderLock
 from convscope.metrics.score import score_predictions
+from convscope.records.geometry import Preprocess
 from convscope.records.progress import Progress, silent
 from convscope.records.study import Rerun, StudyFacts
 from convscope.registry import nearest
 from convscope.training.plan import Plan
-from convscope.training.plan_check import check_plan
+from convscope.training.plan_check import check_crop, check_plan
 from convscope.training.plan_text import read_toml
 from convscope.training.recipes import with_recipe
 from convscope.tuning.settings import STUDY, TRIALS, Settings, read_study, write_study
@@ -309,6 +310,8 @@ def _check_with_data(space: Space, plan: Plan, parts: Parts) -> None:
     """
     for choice, probe in space.probes(plan):
         try:
-            check_plan(probe, parts.train, smallest_side_px=parts.smallest_side_px)
+            check_plan(probe, parts.train)
+            if probe.size_hw is not None:
+                check_crop(Preprocess(*probe.size_hw, fit=probe.fit), parts.smallest_side_px)
         except PlanError as error:
             raise PlanError(f"{choice.name} can't be used on this data: {error}") from error

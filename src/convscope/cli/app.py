@@ -69,6 +69,7 @@ def build_app() -> App:
     from rich.console import Console
 
     from convscope import __version__
+    from convscope.cli.help_panels import FlowingHelp
 
     console = Console(highlight=False, emoji=False)
     app = App(
@@ -77,6 +78,7 @@ def build_app() -> App:
         version=__version__,
         console=console,
         help_format="plaintext",
+        help_formatter=FlowingHelp(),
         default_parameter=Parameter(negative_iterable=()),  # no --empty-filters and the like
         suppress_keyboard_interrupt=False,  # `run` says where a stopped training can go on
     )

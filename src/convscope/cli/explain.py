@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from convscope.cli.screen import number, percent, progress, say, say_json, table
+from convscope.cli.screen import number, percent, progress, prose, say, say_json, table
 from convscope.errors import PlanError
 
 
@@ -76,7 +76,7 @@ def explain(
     ]
     table("Explained", ("picture", "method", "for", "kind", "score"), rows[:50], right=(4,))
     for one in found:
-        say(
+        prose(
             f"{one.method}: {one.facts['words']}"
             + (f" Layer: {one.layers[0]} ({one.layer_reason})." if one.layers else "")
             + _on_region(one.facts)

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from convscope.cli.screen import number, progress, say, say_json, table
 
+MOST_TOLD = 4  # pictures whose channels stand on the screen
+
 
 def look(
     run: str,
@@ -61,10 +63,14 @@ def look(
         say_json({"page": str(found.page), "maps": rows})
         return
     show_predictions(found.predictions)
+    labels = found.maps[0].labels if found.maps else ()
     body = [
         (Path(label).name, m.layer, ", ".join(f"{c} ({number(float(m.importance[i][c]))})" for c in m.order[i][:5]))
-        for i, label in enumerate(found.maps[0].labels if found.maps else ())
+        for i, label in enumerate(labels[:MOST_TOLD])
         for m in found.maps
     ]
     table("\nChannels that mattered most: gradient × activation, summed", ("picture", "layer", "channels"), body)
-    say(f"Page: {found.page}")
+    if len(labels) > MOST_TOLD:
+        say(f"... and {len(labels) - MOST_TOLD} pictures more on the page")
+    looked_at = len(found.predictions.keys)
+    say(f"Page: {found.page}" + (f" ({looked_at} of the {found.given} pictures)" if looked_at < found.given else ""))

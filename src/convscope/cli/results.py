@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from convscope.cli.screen import number, percent, progress, say, say_json, table
+from convscope.cli.screen import number, percent, progress, prose, say, say_json, table
 from convscope.records.prediction import Predictions, Scored, Scores
 from convscope.reporting.words import UNITS, metric_words
 
@@ -168,7 +168,11 @@ def show_rows(rows: list[dict[str, Any]], most: int = 50) -> None:
 
 def _say_unsure(predictions: Predictions, rows: list[dict[str, Any]]) -> None:
     unsure = sum(bool(row.get("unsure")) for row in rows)
-    if unsure:
+    if predictions.task == "classify" and predictions.unsure_below == 0:
+        prose(
+            "None is called unsure: on the validation pictures the probability does not tell right answers from wrong."
+        )
+    elif unsure:
         say(
             f"{unsure} of {len(rows)} are unsure: below {percent(predictions.unsure_below)}, by the validation pictures"
         )

@@ -133,7 +133,7 @@ def _say(run: Any, page: Path | None, json: bool) -> int:
         return 0
     show_scores(scores)
     for verdict in run.verdicts:
-        say(verdict.title, bold=True)
+        say(f"\n{verdict.title}", bold=True)
         prose(verdict.detail)
     say(f"\nRun: {run.path}")
     if page is not None:
@@ -150,6 +150,7 @@ def _folds(data: str, plan: Plan, out: Path | None, listen: Progress) -> int:
     rows = [scored_row(name, scored) for name, scored in found.values.items()]
     table(f"Mean over {len(found.runs)} folds", ("", "value", "95 % interval"), rows, right=(1,))
     say(f"\nFolds: {found.path}")
+    say(f"Each is a run: convscope report {found.runs[0].path}")
     return 0
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from convscope.errors import RunLockedError
+from convscope.errors import DataError, ModelError, PlanError, RunLockedError
 from convscope.files.atomic import storage_error
 
 try:
@@ -87,6 +90,46 @@ class FolderLock:
             finally:
                 os.close(self._handle)
                 self._handle = None
+
+
+@contextmanager
+def new_folder(folder: Path, *, begun: str, learned: str) -> Iterator[None]:
+    """Hold a folder that something new is about to be written to; where nothing comes of it, it is as it was before.
+
+    When the block fails too early, all that was not there before goes away again, parents made for it included.
+
+    Args:
+        folder: made when absent.
+        begun: pattern of a file that says that it has begun, "journal.jsonl"; too early is before there is one.
+        learned: pattern of what is worth keeping, "checkpoints/*"; for a refusal (a plan, data or a model that can't
+            work) too early is before there is one of these.
+
+    Raises:
+        RunLockedError, StorageError: see `FolderLock`.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    before = set() if made else set(os.listdir(folder))
+    with FolderLock(folder):
+        try:
+            yield
+        except BaseException as error:
+            sign = learned if isinstance(error, PlanError | DataError | ModelError) else begun
+            if not any(folder.glob(sign)):
+                _take_away(folder, before, made)
+            raise
+
+
+def _take_away(folder: Path, before: set[str], made: list[Path]) -> None:
+    for name in set(os.listdir(folder)) - before:
+        place = folder / name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                place.unlink()
+    with suppress(OSError):  # another process may have put something beside it
+        for place in made:
+            place.rmdir()
 
 
 def _myself() -> dict[str, Any]:

@@ -60,7 +60,9 @@ class ReceptiveField:
         stride = " x ".join("-" if a.stride is None or a.is_whole else str(a.stride) for a in self.axes)
         text = f"{self.layer}: field {size} px, stride {stride}"
         if self.box is not None:
-            text += f"; value {self.at} sees " + ", ".join(f"{low}..{high}" for low, high in self.box)
+            names = ("rows", "columns") if len(self.box) == 2 else tuple(f"axis {a.axis}" for a in self.axes)
+            seen = ", ".join(f"{name} {low} to {high}" for name, (low, high) in zip(names, self.box, strict=True))
+            text += f"; value {self.at} sees {seen}"
         holes = "" if all(a.is_dense for a in self.axes) else "; with holes"
         return text + holes + "".join(f"; {n}" for n in self.notes)
 

@@ -6,19 +6,19 @@ import numpy as np
 
 from convscope.data.chance import is_mixed
 from convscope.errors import PlanError
+from convscope.records.geometry import Preprocess
 from convscope.records.samples import Samples
 from convscope.training.plan import Plan
 
 _ALLOWED = {("label_smoothing", "multilabel"), ("class_weights", "segment")}
 
 
-def check_plan(plan: Plan, train: Samples, *, smallest_side_px: int | None = None) -> None:
+def check_plan(plan: Plan, train: Samples) -> None:
     """Compare a plan with its training pictures.
 
     Args:
         plan: all choices.
         train: the training part.
-        smallest_side_px: shortest side of any picture, where it is known.
 
     Raises:
         PlanError: the first thing that can't work, and what to change.
@@ -32,18 +32,27 @@ def check_plan(plan: Plan, train: Samples, *, smallest_side_px: int | None = Non
         raise PlanError(
             f"expected augment.mosaic = 0 for task {train.task}, got {plan.augment.mosaic:g}; it is for boxes"
         )
-    _check_crop(plan, smallest_side_px)
     _check_folds(plan, train)
     _check_loss(plan, train)
 
 
-def _check_crop(plan: Plan, smallest_side_px: int | None) -> None:
-    if plan.fit != "crop" or smallest_side_px is None or plan.size_hw is None:
+def check_crop(preprocess: Preprocess, smallest_side_px: int | None) -> None:
+    """Refuse a crop that a picture can't fill; the frame is the plan's, or the network's own.
+
+    Args:
+        preprocess: how pictures become input.
+        smallest_side_px: shortest side of any picture, where it is known.
+
+    Raises:
+        PlanError: naming both sizes.
+    """
+    if preprocess.fit != "crop" or smallest_side_px is None or preprocess.height is None or preprocess.width is None:
         return
-    if max(plan.size_hw) > smallest_side_px:
+    if max(preprocess.height, preprocess.width) > smallest_side_px:
         raise PlanError(
-            f"expected a crop that fits the pictures, got image_size {plan.image_size} for pictures with a side of "
-            f"{smallest_side_px} pixels; lower image_size or use fit = 'letterbox'"
+            f"expected a crop that fits the pictures, got {preprocess.height}x{preprocess.width} pixels (image_size, "
+            f"or the network's own) for pictures with a side of {smallest_side_px}; set image_size to at most "
+            f"{smallest_side_px}, or use fit = 'letterbox'"
         )
 
 

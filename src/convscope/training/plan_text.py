@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import tomllib
+from collections.abc import Collection
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -44,6 +45,24 @@ def one_line(error: ValidationError, known: list[str]) -> str:
         return str(raised)
     wish = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"expected plan field {field} to be {wish}, got {first['input']!r}"
+
+
+def first_difference(old: dict[str, Any], new: dict[str, Any], *, but: Collection[str]) -> tuple[str, Any, Any] | None:
+    """The first field in which two plans differ, by name: ("augment.mixup", old value, new value).
+
+    Args:
+        old: what `toml_values` gives of one; what it lacks counts as None.
+        new: of the other.
+        but: fields that may differ.
+    """
+    for name in sorted({*old, *new} - set(but)):
+        before, now = old.get(name), new.get(name)
+        if before != now:
+            if isinstance(before, dict) and isinstance(now, dict):
+                inner = next(k for k in {**before, **now} if before.get(k) != now.get(k))
+                return f"{name}.{inner}", before.get(inner), now.get(inner)
+            return name, before, now
+    return None
 
 
 def toml_values(model: BaseModel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from convscope.training.checkpoint import FOLDER, Saved, newest_valid
 from convscope.training.feed import Feed
 from convscope.training.job import TrainingJob
 from convscope.training.plan import Plan
-from convscope.training.plan_text import toml_values
+from convscope.training.plan_text import first_difference, toml_values
 from convscope.training.weights import write_variables
 
 keras = load_keras()
@@ -59,17 +59,13 @@ def check_same(saved: dict[str, Any], now: dict[str, Any], where: Path) -> None:
             "or go on with new data with --continue-from"
         )
     usual = plain(toml_values(Plan()))  # a field that did not exist at the first start had its default
-    names = [n for n in sorted({*saved["plan"], *now["plan"]}) if n not in MAY_CHANGE]
-    for name in names:
-        old, new = saved["plan"].get(name, usual.get(name)), now["plan"].get(name)
-        if old != new:
-            if isinstance(old, dict) and isinstance(new, dict):
-                inner = next(k for k in {**old, **new} if old.get(k) != new.get(k))
-                name, old, new = f"{name}.{inner}", old.get(inner), new.get(inner)
-            raise RunError(
-                f"{where}: expected the plan of the first start ({name} = {old!r}), got {name} = {new!r}; set it back, "
-                f"or start a new run (only {', '.join(MAY_CHANGE)} may change)"
-            )
+    other = first_difference({**usual, **saved["plan"]}, now["plan"], but=MAY_CHANGE)
+    if other is not None:
+        name, old, new = other
+        raise RunError(
+            f"{where}: expected the plan of the first start ({name} = {old!r}), got {name} = {new!r}; set it back, "
+            f"or start a new run (only {', '.join(MAY_CHANGE)} may change)"
+        )
     for name, words in (("model_sha256", "network"), ("backend", "back end")):
         if saved[name] != now[name]:
             was = f" ({saved[name]})" if name == "backend" else ""

@@ -215,8 +215,9 @@ def _over(f: _Facts) -> list[Verdict]:
     words = "" if gap is None else f" Accuracy: {_percent(f.accuracy[-1])} trained, {_percent(f.val_accuracy[-1])} not."
     if gap is not None:
         numbers["accuracy_gap"] = gap
+    now = "now" if len(tail) == 1 else f"in the mean of the last {len(tail)} epochs"
     detail = (
-        f"Validation loss was best ({best:.3g}) in epoch {place + 1} and is {recent:.3g} now, while training loss "
+        f"Validation loss was best ({best:.3g}) in epoch {place + 1} and is {recent:.3g} {now}, while training loss "
         f"went on to {f.loss[-1]:.3g}.{words} Use more augmentation, dropout or weight decay, or more pictures."
     )
     return [Verdict("over-fitting", "The network learns the training pictures by heart.", detail, numbers)]

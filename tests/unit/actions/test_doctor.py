@@ -62,11 +62,17 @@ def test_a_back_end_that_fails_says_why_and_is_not_recommended(programs: dict[st
     programs["torch"] = "no figures at all"
     health = examine()
     found = by_name(health)
-    assert {b.state for b in found.values()} == {"fails"}
+    assert {name: b.state for name, b in found.items()} == {"tensorflow": "fails", "jax": "no answer", "torch": "fails"}
     assert found["tensorflow"].note == "ImportError: libcudnn.so.9 is missing"
     assert f"no answer within {doctor.TIMEOUT_S} s" in found["jax"].note
     assert found["torch"].note == "it printed no figures"
-    assert health.advice == "No back end works here; run: pip install 'convscope[cpu]'"
+    assert "too busy" in health.advice  # an installed back end may well work
+
+
+def test_the_advice_where_none_works(programs: dict[str, object]) -> None:
+    assert examine().advice == "No back end is installed; run: pip install 'convscope[cpu]'"
+    programs["jax"] = "no figures at all"
+    assert examine().advice == "No installed back end works here; the reasons stand above."
 
 
 def test_a_process_that_dies_in_silence(programs: dict[str, object]) -> None:

@@ -51,7 +51,18 @@ def test_a_batch_larger_than_the_data(capsys: pytest.CaptureFixture[str], tmp_pa
     line = refused(capsys, "train", str(root), *options)
     assert "512" in line
     assert "batch" in line
-    assert not (tmp_path / "run" / "journal.jsonl").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_crop_larger_than_the_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Also where image_size is not given: then it is the network's own, 64 for the simple CNN."""
+    root, small = bars(tmp_path / "p", per_class=10), ("--model", "simple-cnn", "--filters", "4", "--batch-size", "8")
+    line = refused(capsys, "train", str(root), *small, "--fit", "crop", "--out", str(tmp_path / "runs" / "run"))
+    assert "got 64x64 pixels" in line and "set image_size to at most 32" in line
+    assert not (tmp_path / "runs").exists()
+    line = refused(capsys, "train", str(root), *small, "--folds", "2", "--fit", "crop", "--out", str(tmp_path / "f"))
+    assert "got 64x64 pixels" in line
+    assert not (tmp_path / "f").exists()
 
 
 def test_a_plan_file_with_an_unknown_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -71,6 +82,7 @@ def test_weights_that_are_not_here_are_named(
     )
     assert "resnet50" in line
     assert "--download" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_network_says_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -80,6 +92,16 @@ def test_an_unknown_network_says_the_nearest(capsys: pytest.CaptureFixture[str],
     )
     assert "did you mean" in line
     assert "resnet50" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["loss", "optimizer", "activation"])
+def test_a_name_that_keras_does_not_know(capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str) -> None:
+    """Found out only after the network was built; nothing of the run stays."""
+    root = bars(tmp_path / "p", per_class=10)
+    line = refused(capsys, "train", str(root), *SMALL, f"--{option}", "nonsense", "--out", str(tmp_path / "run"))
+    assert f"unknown {option} 'nonsense'" in line
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a file size limit")

@@ -49,3 +49,13 @@ def test_the_page_needs_neither_the_parser_nor_a_framework() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "convscope scan" in done.stdout
+
+
+def test_a_command_s_help_flows_over_the_line_breaks_of_the_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["predict", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Usage: convscope predict")
+    assert "NIfTI and DICOM SEG); without it only the" in out  # one line; the source breaks it after DICOM

@@ -9,8 +9,9 @@ import pytest
 from convscope.data.arrays import read_arrays
 from convscope.errors import DataNotFoundError, PlanError
 from convscope.models.simple_cnn import SimpleCnnOptions
+from convscope.records.geometry import Preprocess
 from convscope.training.plan import GROUPS, Plan, template
-from convscope.training.plan_check import check_plan
+from convscope.training.plan_check import check_crop, check_plan
 from convscope.training.plan_text import group_of
 
 
@@ -102,14 +103,21 @@ def samples(n=20, classes=2):
         ({"batch_size": 4, "epochs": 0, "head_epochs": 0}, "nothing would be trained"),
         ({"batch_size": 4, "folds": 11}, "at most the 10 pictures of class"),
         ({"batch_size": 4, "folds": 1}, "at least 2"),
-        ({"batch_size": 4, "fit": "crop", "image_size": 64}, "fits the pictures"),
         ({"batch_size": 4, "loss": "sparse_categorical_crossentropy", "augment": {"mixup": 0.2}}, "MixUp"),
     ],
 )
 def test_plans_that_do_not_fit_the_data(options, words):
     with pytest.raises(PlanError, match=words):
-        check_plan(Plan(**options), samples(), smallest_side_px=30)
+        check_plan(Plan(**options), samples())
 
 
 def test_a_plan_that_fits_says_nothing():
-    check_plan(Plan(batch_size=20, folds=10, fit="crop", image_size=30), samples(), smallest_side_px=30)
+    check_plan(Plan(batch_size=20, folds=10, fit="crop", image_size=30), samples())
+
+
+def test_a_crop_has_to_fit_the_smallest_picture():
+    with pytest.raises(PlanError, match=r"31x20 pixels .* side of 30; set image_size to at most 30"):
+        check_crop(Preprocess(31, 20, fit="crop"), 30)
+    for preprocess in (Preprocess(30, 30, fit="crop"), Preprocess(64, 64), Preprocess(None, None, fit="as-is")):
+        check_crop(preprocess, 30)
+    check_crop(Preprocess(64, 64, fit="crop"), None)  # sizes that nobody looked at
