@@ -87,10 +87,10 @@ def _augmentation(run: RunFolder, predictions: Predictions, keepsakes: Keepsakes
         draws = draw(plan.augment, seed=plan.seed, epoch=epoch, indices=np.arange(count))
         for place, changed in enumerate(to_numpy(change(images, draws, partners))):
             after[place].append(visible(changed, keepsakes.limits))
-    on = {k: v for k, v in asdict(plan.augment).items() if v and k != "rand_augment_strength"}
-    how: Words = (
-        ("Drawn for each picture by itself.", ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in on.items())),
-    )
+    usual = asdict(type(plan.augment)())
+    on = {k.replace("_", " "): v for k, v in asdict(plan.augment).items() if v and v != usual[k]}
+    said = ", ".join(name if value is True else f"{name} {value:g}" for name, value in on.items())
+    how: Words = (("Drawn for each picture by itself.", said),)
     labels = [predictions.keys[int(r)] for r in keepsakes.rows[:count]]
     return [augmentation_section(before, after, labels=labels, how=how)]
 
