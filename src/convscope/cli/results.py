@@ -161,7 +161,8 @@ def show_rows(rows: list[dict[str, Any]], most: int = 50) -> None:
     """Print the first rows of what a network says."""
     columns = list(rows[0]) if rows else []
     shown = [[_cell(row[c]) for c in columns] for row in rows[:most]]
-    table("Predictions", columns, shown, right=tuple(range(2, len(columns))))
+    numeric = tuple(i for i, c in enumerate(columns) if all(isinstance(row[c], int | float) for row in rows))
+    table("Predictions", columns, shown, right=numeric)
     if len(rows) > most:
         say(f"... and {len(rows) - most} more; --out FOLDER writes all")
 
@@ -197,8 +198,11 @@ def show_scores(scores: Scores) -> None:
     table(f"Scores on {scores.n} pictures", ("", "value", "95 % interval"), rows, right=(1,))
     if scores.majority is not None:
         majority = percent(scores.majority) if scores.headline not in UNITS else number(scores.majority)
-        say(f"Always saying the most frequent answer scores {majority} on {scores.headline.replace('_', ' ')}.")
-    if scores.per_class:
+        is_number = scores.task == "regress"
+        guess = "the mean" if is_number else "the most frequent answer"
+        on = metric_words(scores.headline) if is_number else scores.headline.replace("_", " ")
+        say(f"Always saying {guess} scores {majority} on {on}.")
+    if scores.per_class and scores.task != "regress":
         names = [
             n
             for n in ("dice", "iou", "sensitivity", "precision", "recall", "f1", "roc_auc", "support")

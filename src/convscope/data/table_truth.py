@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from convscope.records.samples import Task
 from convscope.registry import nearest
 
 Truth = tuple[np.ndarray, Task, tuple[str, ...], str]
+SEPARATORS = ("|", ";", ",", " ")
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?"})
 
 
@@ -36,8 +38,19 @@ def read_column_truth(table: Table, places: Places, columns: Columns, task: Task
         values = [[_checked(table, i, column)] for i in range(len(table.rows))]
         return np.array(values, np.float32), "regress", (table.headings[column],), "numbers to predict"
     if meaning == "multilabel":
-        raise DataError(f"{table.where}: several labels in one column need a separator; say label_separator")
+        return _several(table, column, replace(columns, label_separator=_separator(table, column)))
     return _classes(table, column, columns)
+
+
+def _separator(table: Table, column: int) -> str:
+    """What separates labels in the cells of a column: the first of | ; , that is in any of them, else the blank."""
+    for one in SEPARATORS:
+        if any(one in row[column].strip() for row in table.rows):
+            return one
+    raise DataError(
+        f"{table.where}: expected several labels in a cell of column {shown(table.headings[column])}, "
+        "separated by | ; , or a blank, found one in each; use one 0/1 column per label, or task classify"
+    )
 
 
 def _number(cell: str) -> float | None:

@@ -262,13 +262,16 @@ def _few(f: _Facts) -> list[Verdict]:
 
 def _healthy(f: _Facts) -> Verdict:
     val = f" and validation loss from {f.val_loss[0]:.3g} to {min(f.val_loss):.3g}" if f.val_loss else ""
-    detail = f"Training loss fell from {f.loss[0]:.3g} to {f.loss[-1]:.3g}{val} in {len(f.loss)} epochs."
+    has_fallen = f.loss[-1] < f.loss[0]
+    went = "fell" if has_fallen else "went"
+    detail = f"Training loss {went} from {f.loss[0]:.3g} to {f.loss[-1]:.3g}{val} in {len(f.loss)} epochs."
     if f.early is not None:
         detail += (
             f" Validation was near perfect at once ({_percent(f.early)}): the task is easy, or something besides what "
             "is meant tells the classes apart; look at the heat maps before you trust it."
         )
-    return Verdict("healthy", "Nothing is wrong with these curves.", detail, {"end_loss": f.loss[-1]})
+    title = "Nothing is wrong with these curves." if has_fallen else "These curves say nothing yet."
+    return Verdict("healthy", title, detail, {"end_loss": f.loss[-1]})
 
 
 _RULES: tuple[Callable[[_Facts], list[Verdict]], ...] = (_leak, _rate_too_high, _over, _under, _not_done, _few)

@@ -74,6 +74,11 @@ def test_several_labels(folder: Path) -> None:
     assert samples.task == "multilabel" and samples.classes == ("a", "b", "c")
     assert samples.truth is not None
     assert samples.truth.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [1, 0, 0]]
+    for separator in ("|", ";", " "):
+        found = table(folder, text.replace(" | ", separator).replace("|", separator), task="multilabel")
+        assert found.truth is not None and found.truth.tolist() == samples.truth.tolist()
+    with pytest.raises(DataError, match=r"separated by \| ; , or a blank, found one in each"):
+        table(folder, "path,tags\n" + "\n".join(f"p/{i}.png,a{i % 2}" for i in range(6)), task="multilabel")
     columns = "path,sun,rain\n" + "\n".join(f"p/{i}.png,{i % 2},{i // 3}" for i in range(6))
     wide = table(folder, columns)
     assert wide.task == "multilabel" and wide.classes == ("sun", "rain")
