@@ -133,6 +133,8 @@ def test_folds_test_each_picture_once(tmp_path: Path) -> None:
         <= accuracy.value
         == pytest.approx(np.mean([run.scores.values["accuracy"].value for run in found.runs]))
     )
+    errors = found.values["expected_calibration_error"]  # near 0 in some folds: half a t interval would lie below
+    assert errors.low is not None and errors.high is not None and 0 <= errors.low <= errors.high <= 1
     again = convscope.cross_validate(folder, plan=plan, out=tmp_path / "folds")  # finished folds are kept
     assert again.values["accuracy"].value == accuracy.value
     for change, words in (({"epochs": 5}, "epochs = 5"), ({"augment": {"mixup": 0.2}}, "augment.mixup = 0.2")):

@@ -22,6 +22,7 @@ from convscope.files.lock import new_folder
 from convscope.metrics.intervals import fold_interval
 from convscope.records.prediction import Scored
 from convscope.records.progress import Progress, silent
+from convscope.reporting.words import is_share
 from convscope.training.plan import Plan
 from convscope.training.plan_text import first_difference, toml_values
 from convscope.training.recipes import with_recipe
@@ -120,8 +121,15 @@ def _check_same(run: Run, plan: Plan, digest: str) -> None:
 def _over_folds(folder: Path, runs: tuple[Run, ...]) -> CrossValidation:
     scores = [run.scores for run in runs]
     names = [n for n in scores[0].values if all(n in s.values for s in scores)]
-    values = {n: fold_interval([s.values[n].value for s in scores]) for n in names}
+    values = {n: fold_interval([s.values[n].value for s in scores], limits=_limits(n)) for n in names}
     values = {n: v for n, v in values.items() if np.isfinite(v.value)}
     facts = {"folds": len(runs), "headline": scores[0].headline, "values": {n: vars(v) for n, v in values.items()}}
     write_json(folder / FOLDS, plain(facts))
     return CrossValidation(folder, runs, values, scores[0].headline)
+
+
+def _limits(name: str) -> tuple[float, float]:
+    """What a score can be: an interval does not reach further."""
+    if name == "r2":
+        return -np.inf, 1.0
+    return 0.0, 1.0 if is_share(name) else np.inf
