@@ -59,7 +59,11 @@ def check_same(saved: dict[str, Any], now: dict[str, Any], where: Path) -> None:
             "or go on with new data with --continue-from"
         )
     usual = plain(toml_values(Plan()))  # a field that did not exist at the first start had its default
-    other = first_difference({**usual, **saved["plan"]}, now["plan"], but=MAY_CHANGE)
+    other = first_difference(
+        {name: value for name, value in usual.items() if name in now["plan"]} | saved["plan"],
+        now["plan"],
+        but=MAY_CHANGE,
+    )
     if other is not None:
         name, old, new = other
         raise RunError(
