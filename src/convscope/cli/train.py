@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from convscope.cli.screen import progress, prose, say, say_json, table
+from convscope.data.walking import must_be_there
 from convscope.errors import PlanError
 from convscope.records.progress import Progress, silent
 from convscope.records.team import ALONE, Team
@@ -57,6 +58,8 @@ def train(
     """Train a network on pictures and write a run folder with model, journal, scores and report."""
     if data is None and resume is None:
         raise PlanError("expected DATA, a folder or table of pictures; see convscope train --help")
+    if data is not None:
+        must_be_there(Path(data))  # told at once, not after a back end has been loaded
     given = _Given(_plan(plan, options), out, resume, continue_from, _changes(options))
     with progress() as listen:
         if launcher == "env":

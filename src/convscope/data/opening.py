@@ -24,7 +24,7 @@ from convscope.data.naming import shown
 from convscope.data.segment_kinds import has_masks, read_masks, read_medical_folder
 from convscope.data.table import read_table
 from convscope.data.table_text import read_table_text
-from convscope.data.walking import existing_folder
+from convscope.data.walking import existing_folder, must_be_there
 from convscope.data.yolo import read_yolo
 from convscope.errors import DataError, DataNotFoundError
 from convscope.records.samples import Samples, Task
@@ -102,8 +102,7 @@ def _from_readable(path: Path, task: Task | None, how: Reading) -> Samples:
     where = shown(str(path))
     if path.is_dir():
         return _from_folder(path, task, how)
-    if not path.exists():
-        raise DataNotFoundError(f"{where}: expected a folder or a table, found nothing there; check the path")
+    must_be_there(path)
     if path.suffix.lower() in _TABLES:
         return _from_table(path, task, how)
     if path.suffix.lower() in (*_JSON, *_YAML):

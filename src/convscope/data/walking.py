@@ -42,6 +42,18 @@ def existing_folder(folder: str | Path) -> Path:
     return path
 
 
+def must_be_there(path: Path) -> None:
+    """Refuse data that does not exist, before anything slow is begun.
+
+    Raises:
+        DataNotFoundError: nothing is there.
+    """
+    if not path.exists():
+        raise DataNotFoundError(
+            f"{shown(str(path))}: expected a folder or a table, found nothing there; check the path"
+        )
+
+
 def children(folder: Path) -> list[os.DirEntry[str]]:
     """Entries of a folder in natural order, without hidden ones.
 

@@ -30,6 +30,16 @@ def test_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_missing_path_is_told_before_a_back_end_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from convscope.cli.app import run; code = run(['train', 'nowhere']);"
+        "sys.exit(90 if 'keras' in sys.modules else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "nowhere: expected a folder or a table" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_class(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     bars(tmp_path / "p", classes=1)
     line = refused(capsys, "train", str(tmp_path / "p"), *SMALL, "--out", str(tmp_path / "run"))
