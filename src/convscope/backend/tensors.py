@@ -20,7 +20,8 @@ def to_numpy(tensor: Any) -> np.ndarray:
         value = tensor.detach()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
         return np.asarray(value.cpu().numpy())
-    array = np.asarray(tensor)
+    # a variable mirrored over devices is read first: inside their scope TensorFlow refuses its scalars as arrays
+    array = np.asarray(tensor.read_value() if hasattr(tensor, "read_value") else tensor)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
