@@ -58,9 +58,9 @@ def train(
     """Train a network on pictures and write a run folder with model, journal, scores and report."""
     if data is None and resume is None:
         raise PlanError("expected DATA, a folder or table of pictures; see convscope train --help")
+    given = _Given(_plan(plan, options), out, resume, continue_from, _changes(options))
     if data is not None:
         must_be_there(Path(data))  # told at once, not after a back end has been loaded
-    given = _Given(_plan(plan, options), out, resume, continue_from, _changes(options))
     with progress() as listen:
         if launcher == "env":
             run = _seated(data, given, devices, listen)
