@@ -16,6 +16,7 @@ from convscope.registry import nearest
 
 Truth = tuple[np.ndarray, Task, tuple[str, ...], str]
 SEPARATORS = ("|", ";", ",", " ")
+PROBABLE = 0.5  # the threshold of a column headed "probability" where no other is said
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?"})
 
 
@@ -33,6 +34,8 @@ def read_column_truth(table: Table, places: Places, columns: Columns, task: Task
     if len(places.labels) > 1:
         return _columns(table, places, task, numbers)
     column = places.labels[0]
+    if task in (None, "classify") and _are_probabilities(table, column, [row[0] for row in numbers]):
+        return _thresholded(table, places, replace(columns, threshold=PROBABLE))
     meaning = task or _meaning(table, column, [row[0] for row in numbers])
     if meaning == "regress":
         values = [[_checked(table, i, column)] for i in range(len(table.rows))]
@@ -40,6 +43,14 @@ def read_column_truth(table: Table, places: Places, columns: Columns, task: Task
     if meaning == "multilabel":
         return _several(table, column, replace(columns, label_separator=_separator(table, column)))
     return _classes(table, column, columns)
+
+
+def _are_probabilities(table: Table, column: int, numbers: list[float | None]) -> bool:
+    """Whether the heading says so, all are from 0 to 1, and some are neither."""
+    if table.headings[column].strip().lower() != "probability":
+        return False
+    values = [v for v in numbers if v is not None and 0 <= v <= 1]
+    return len(values) == len(numbers) and any(0 < v < 1 for v in values)
 
 
 def _separator(table: Table, column: int) -> str:

@@ -55,9 +55,9 @@ def test_group_and_split_columns(folder: Path) -> None:
 
 
 def test_numbers_threshold_and_whole_numbers(folder: Path) -> None:
-    text = "path,probability\n" + "\n".join(f"p/{i}.png,{i / 5}" for i in range(6))
+    text = "path,value\n" + "\n".join(f"p/{i}.png,{i / 5}" for i in range(6))
     samples = table(folder, text)
-    assert samples.task == "regress" and samples.classes == ("probability",)
+    assert samples.task == "regress" and samples.classes == ("value",)
     assert samples.truth is not None
     np.testing.assert_allclose(samples.truth[:, 0], np.arange(6) / 5, rtol=1e-6)
     halves = table(folder, text, columns=Columns(threshold=0.6, classes=("good", "bad")))
@@ -65,6 +65,16 @@ def test_numbers_threshold_and_whole_numbers(folder: Path) -> None:
     whole = "path,y\n" + "\n".join(f"p/{i}.png,{i % 3}" for i in range(6))
     assert table(folder, whole).task == "classify"
     assert table(folder, whole, task="regress").task == "regress"
+
+
+def test_a_column_headed_probability_is_two_classes_at_one_half(folder: Path) -> None:
+    text = "path,Probability\n" + "\n".join(f"p/{i}.png,{p}" for i, p in enumerate((0, 0.33, 0.5, 1, 0.49, 0.67)))
+    found = table(folder, text)
+    assert found.task == "classify" and found.classes == ("below 0.5", "0.5 and above")
+    assert found.truth is not None and found.truth.tolist() == [0, 0, 1, 1, 0, 1]
+    assert "Probability >= 0.5" in found.source
+    assert table(folder, text, task="regress").task == "regress"
+    assert table(folder, text.replace("0.67", "1.67")).task == "regress", "no probability"
 
 
 def test_several_labels(folder: Path) -> None:
