@@ -35,9 +35,11 @@ $(PAGE): $(shell find web/src web/public web/index.html web/vite.config.js web/p
 test: $(VENV)/.cpu $(PAGE)
 	$(PYTEST) -n $(WORKERS) --dist loadfile
 
+# FROM=HASH: only as many as begin in MINUTES on each back end, from the place that this commit's hash names.
 test-backends: $(VENV)/.backends
 	@for b in $(BACKENDS); do echo "on $$b:"; \
-	KERAS_BACKEND=$$b $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow" || exit 1; done
+	KERAS_BACKEND=$$b $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow" \
+	$(if $(FROM),--from-commit $(FROM) --minutes $(MINUTES)) || exit 1; done
 
 # FROM=HASH: only as many as begin in MINUTES, from the place in their order that this commit's hash names.
 # One process: some measure memory, and the back end uses all cores anyway.
