@@ -42,6 +42,7 @@ CELLS_PLAN = Plan(
     fine_tune_learning_rate=2e-4,
     schedule="cosine",
     class_weights="balanced",
+    watch_layers=False,  # the demo has five minutes
     batch_size=32,
     augment=Augmentation(flip_horizontal=True, flip_vertical=True),
 )
