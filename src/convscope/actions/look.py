@@ -25,7 +25,7 @@ from convscope.records.card import Opened
 from convscope.records.features import FeatureMaps
 from convscope.records.prediction import Predictions
 from convscope.records.progress import Progress, silent
-from convscope.records.report import Facts, Report
+from convscope.reporting.looking import look_report
 from convscope.reporting.render import render_report
 from convscope.scope import front
 from convscope.scope.compare import Comparison
@@ -122,12 +122,7 @@ def look(
     maps = strongest_maps(scope, inputs, labels, layers=chosen)
     sections = inside_sections(opened, images, pictures, labels=labels, says=says, layers=chosen, progress=progress)
     words = tuple((f"{Path(row['picture']).name}: {text}", "") for row, text in zip(rows, says, strict=True))
-    listed = ", ".join(card.classes) if len(card.classes) <= 12 else str(len(card.classes))
-    facts = (Facts("Network", (("network", card.network), ("classes", listed))),)
-    report = Report(
-        title="look inside", subtitle=card.network, words=words, facts=facts, sections=tuple(sections),
-        provenance=card.provenance,
-    )  # fmt: skip
+    report = look_report(card, words, sections)
     write_text(out, render_report(report))
     return Looked(out, predictions, maps, given)
 

@@ -32,11 +32,11 @@ from convscope.records.boxes import Boxes, Detections
 from convscope.records.card import Opened
 from convscope.records.features import FeatureMaps
 from convscope.records.progress import Progress, silent
-from convscope.records.report import Facts, Report, Section
+from convscope.records.report import Section
 from convscope.records.samples import Samples
 from convscope.reporting.box_looks import box_looks_section
 from convscope.reporting.detecting import detected_section
-from convscope.reporting.looking import maps_section
+from convscope.reporting.looking import look_report, maps_section
 from convscope.reporting.render import render_report
 from convscope.scope.front import Scope
 from convscope.scope.maps import feature_maps
@@ -91,12 +91,8 @@ def look_boxes(
     )
     progress("chapters on the inside", 2, 2)
     pictures = {name: samples.pictures.read(row, 3).values for name, row in zip(names, rows, strict=True)}
-    listed = ", ".join(card.classes) if len(card.classes) <= 12 else str(len(card.classes))
-    report = Report(
-        title="look inside", subtitle=card.network, words=(),
-        facts=(Facts("Network", (("network", card.network), ("classes", listed))),),
-        sections=(detected_section(replace(detections, keys=names), pictures), *sections), provenance=card.provenance,
-    )  # fmt: skip
+    sections = (detected_section(replace(detections, keys=names), pictures), *sections)
+    report = look_report(card, (), sections)
     write_text(out, render_report(report))
     return LookedBoxes(out, detections, maps)
 

@@ -19,25 +19,39 @@ CHATTER = (
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2 in the block, then pass on all lines that are not CHATTER.
+def diverted(descriptor: int, to: int) -> Iterator[None]:
+    """What is written to a file descriptor (1: standard output, 2: standard error) goes to another one in the block.
 
-    The lines come from C++, so replacing sys.stderr would not catch them.
+    For lines that come from C++: replacing sys.stdout or sys.stderr would not catch them.
+
+    Raises:
+        OSError: one of the two is closed.
     """
+    stream = sys.stdout if descriptor == 1 else sys.stderr
+    kept = os.dup(descriptor)
     try:
-        terminal = os.dup(2)
+        stream.flush()
+        os.dup2(to, descriptor)
+        yield
+    finally:
+        stream.flush()
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2 in the block, then pass on all lines that are not CHATTER."""
+    try:
+        os.fstat(2)
     except OSError:  # no standard error at all: nothing to keep clean
         yield
         return
     with tempfile.TemporaryFile() as caught:
-        sys.stderr.flush()
-        os.dup2(caught.fileno(), 2)
         try:
-            yield
+            with diverted(2, caught.fileno()):
+                yield
         finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
             caught.seek(0)
             news = [line for line in caught if not any(words in line for words in CHATTER)]
             if news:

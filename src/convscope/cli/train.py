@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -118,28 +115,15 @@ def _seated(data: str | None, given: _Given, devices: int, listen: Progress) -> 
     """Train as one of the processes that a cluster's launcher has started; the run from the first, None from others."""
     from convscope.actions.seats import seat_of
     from convscope.backend.distribution import join
+    from convscope.backend.quiet import diverted
 
     if given.out is None and given.resume is None:
         raise PlanError("expected --out FOLDER with --launcher env; each process would name another one")
     seat = seat_of(os.environ)
-    with _output_kept_for_answers():
+    with diverted(1, to=2):  # Gloo says there, from C++, whom it is connected to; an answer as JSON stays alone
         team = join(address=seat.address, processes=seat.processes, rank=seat.rank, devices=devices)
         run = _alone(data, given, listen if team.is_first else silent, team)
     return run if team.is_first else None
-
-
-@contextmanager
-def _output_kept_for_answers() -> Iterator[None]:
-    """Standard output goes to standard error meanwhile: Gloo says there, from C++, whom it is connected to."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _say(run: Any, page: Path | None, json: bool) -> int:

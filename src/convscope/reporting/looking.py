@@ -12,8 +12,9 @@ from convscope.draw.overlay import overlay
 from convscope.draw.tiles import filter_tiles, map_tiles, picture_tile
 from convscope.errors import DataError
 from convscope.records.attribution import Attribution
+from convscope.records.card import Card
 from convscope.records.features import FeatureMaps, Filters
-from convscope.records.report import ScaleBar, Section, Sheet, Tile, Words
+from convscope.records.report import Facts, Report, ScaleBar, Section, Sheet, Tile, Words
 
 OVERLAY_PX = 168
 
@@ -21,6 +22,16 @@ OVERLAY_PX = 168
 def _check(pictures: Sequence[np.ndarray], n: int, what: str) -> None:
     if len(pictures) != n:
         raise DataError(f"expected one picture for each of the {n} {what}, got {len(pictures)}")
+
+
+def look_report(card: Card, words: Words, sections: Sequence[Section]) -> Report:
+    """The page of `convscope look`: what network it is, and the chapters on the inside."""
+    listed = ", ".join(card.classes) if len(card.classes) <= 12 else str(len(card.classes))
+    facts = (Facts("Network", (("network", card.network), ("classes", listed))),)
+    return Report(
+        title="look inside", subtitle=card.network, words=words, facts=facts, sections=tuple(sections),
+        provenance=card.provenance,
+    )  # fmt: skip
 
 
 def maps_section(

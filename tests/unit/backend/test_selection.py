@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from convscope.backend.quiet import without_chatter
+from convscope.backend.quiet import diverted, without_chatter
 from convscope.backend.selection import BACKENDS, installed, set_backend
 from convscope.errors import BackendError
 
@@ -60,3 +60,12 @@ def test_other_lines_of_start_up_are_passed_on(capfd: pytest.CaptureFixture[str]
     with without_chatter():
         os.write(2, b"oneDNN custom operations are on. You may see\nsomething real\n")
     assert capfd.readouterr().err == "something real\n"
+
+
+def test_standard_output_is_diverted_and_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError), diverted(1, to=2):
+        os.write(1, b"from C++\n")
+        raise KeyError
+    os.write(1, b"the answer\n")
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("the answer\n", "from C++\n")
