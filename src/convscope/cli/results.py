@@ -140,10 +140,12 @@ def keep(run: str, picture: Path | None = None, /, *, title: str, words: str = "
 
 def show_predictions(predictions: Predictions) -> None:
     """Print the first predictions as a table."""
+    from convscope.actions.keepsakes import short_names
     from convscope.actions.predict import as_rows
 
     rows = as_rows(predictions)
-    show_rows([_short(row) for row in rows])
+    names = short_names([row["picture"] for row in rows])
+    show_rows([_short({**row, "picture": name}) for row, name in zip(rows, names, strict=True)])
     _say_unsure(predictions, rows)
 
 

@@ -76,10 +76,14 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_words(value: float) -> str:
-    """A tick as short as it can be ("0.25", "−1", "12 000")."""
+    """A tick as short as it can be ("0.25", "−1", "12 000", "7.5e−4"): more than seven signs would leave the frame."""
     if abs(value) >= 1000:
         return count(round(value))
-    return f"{value:.6g}".replace("-", MINUS)
+    words = f"{value:.6g}"
+    if "." in words and len(words.lstrip("-")) > 6 and abs(value) < 0.01:
+        digits, _, power = f"{value:.5e}".partition("e")
+        words = f"{float(digits):g}e{int(power)}"
+    return words.replace("-", MINUS)
 
 
 def grid(

@@ -54,7 +54,7 @@ class Tile:
 class Sheet:
     """Tiles in reading order; a page shows the first `first` and keeps the rest behind a "show" line.
 
-    `is_strip` keeps all tiles in one row that scrolls (a film strip).
+    `is_strip` keeps all tiles in one row that scrolls (a film strip); `together` tiles never part at the end of a line.
     """
 
     title: str
@@ -64,6 +64,7 @@ class Sheet:
     scale: ScaleBar | None = None
     first: int = 24
     is_strip: bool = False
+    together: int = 1
 
 
 @dataclass(frozen=True)

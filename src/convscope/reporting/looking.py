@@ -100,6 +100,7 @@ def attribution_section(
         "heat at 50 % over grey",
         " · ".join(t for t in told if t),
         ScaleBar(kind, low, "max", "of each picture"),
+        together=2,
     )
     words: Words = (
         (

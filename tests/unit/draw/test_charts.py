@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from convscope.draw.agreement import agreement_figure
-from convscope.draw.axes import BOTTOM, LEFT, RIGHT, TOP, across, log_ticks, round_ticks, round_top, whole_ticks
+from convscope.draw.axes import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    across,
+    log_ticks,
+    round_ticks,
+    round_top,
+    tick_words,
+    whole_ticks,
+)
 from convscope.draw.bars import class_bars_figure, interval_figure
 from convscope.draw.colour import class_colour, class_shape
 from convscope.draw.confusion import confusion_figure
@@ -166,6 +177,12 @@ def test_agreement_dots_lie_on_the_diagonal_when_right():
         right, up = float(dot.get("cx")) - LEFT, BOTTOM - float(dot.get("cy"))
         assert right / (RIGHT - LEFT) == pytest.approx(up / (BOTTOM - TOP), abs=1e-3)
     parsed(agreement_figure(HOSTILE, np.array([3.0]), np.array([3.0])))
+
+
+def test_words_of_ticks_fit_beside_the_frame():
+    words = {0.00075: "7.5e\u22124", -0.00025: "\u22122.5e\u22124", 0.0005: "0.0005", 0.25: "0.25", 0.0: "0"}
+    assert {value: tick_words(value) for value in words} == words
+    assert max(len(tick_words(v)) for rate in (1e-3, 3e-4, 7e-5) for v in round_ticks(0, rate)) <= 7
 
 
 def test_ticks_are_round_inside_and_few():
