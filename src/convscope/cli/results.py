@@ -140,12 +140,10 @@ def keep(run: str, picture: Path | None = None, /, *, title: str, words: str = "
 
 def show_predictions(predictions: Predictions) -> None:
     """Print the first predictions as a table."""
-    from convscope.actions.keepsakes import short_names
     from convscope.actions.predict import as_rows
 
     rows = as_rows(predictions)
-    names = short_names([row["picture"] for row in rows])
-    show_rows([_short({**row, "picture": name}) for row, name in zip(rows, names, strict=True)])
+    show_rows(rows)
     _say_unsure(predictions, rows)
 
 
@@ -153,17 +151,23 @@ def _short(row: dict[str, Any], most: int = 5) -> dict[str, Any]:
     """A row that fits on a screen: of many classes only those that come next in line."""
     scores = {name[2:-1]: value for name, value in row.items() if name.startswith("p(")}
     if len(scores) <= most:
-        return row
+        return dict(row)
     next_ones = sorted((name for name in scores if name != row.get("says")), key=lambda name: -scores[name])[:3]
     short = {name: value for name, value in row.items() if not name.startswith("p(")}
     return {**short, "next": ", ".join(f"{name} {number(scores[name])}" for name in next_ones)}
 
 
 def show_rows(rows: list[dict[str, Any]], most: int = 50) -> None:
-    """Print the first rows of what a network says."""
-    columns = list(rows[0]) if rows else []
-    shown = [[_cell(row[c]) for c in columns] for row in rows[:most]]
-    numeric = tuple(i for i, c in enumerate(columns) if all(isinstance(row[c], int | float) for row in rows))
+    """Print the first rows of what a network says: file names without folders where they differ, few classes."""
+    from convscope.actions.keepsakes import short_names
+
+    first = [_short(row) for row in rows[:most]]
+    columns = list(first[0]) if first else []
+    if "picture" in columns:
+        for row, name in zip(first, short_names([row["picture"] for row in first]), strict=True):
+            row["picture"] = name
+    shown = [[_cell(row[c]) for c in columns] for row in first]
+    numeric = tuple(i for i, c in enumerate(columns) if all(isinstance(row[c], int | float) for row in first))
     table("Predictions", columns, shown, right=numeric)
     if len(rows) > most:
         say(f"... and {len(rows) - most} more; --out FOLDER writes all")

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convscope.actions.predict import as_rows
 from convscope.cli import screen
-from convscope.cli.results import scored_row, show_predictions
+from convscope.cli.results import scored_row, show_predictions, show_rows
 from convscope.records.prediction import Predictions, Scored
 
 
@@ -136,6 +137,9 @@ def test_of_many_classes_only_the_next_ones_are_printed(
     show_predictions(Predictions(("pictures/one.png",), scores, "classify", tuple("abcdef")))
     row = next(line for line in capsys.readouterr().out.splitlines() if "one.png" in line)
     assert row.split() == ["one.png", "b", "0.5", "d", "0.3,", "c", "0.08,", "f", "0.06"]
+    show_rows(as_rows(Predictions(("a/one.png", "b/one.png"), np.repeat(scores, 2, 0), "classify", tuple("abcdef"))))
+    out = capsys.readouterr().out
+    assert "a/one.png" in out and "b/one.png" in out and "p(f)" not in out, "as predict prints them"
     show_predictions(Predictions(("pictures/one.png",), scores[:, :3], "classify", tuple("abc")))
     assert "p(c)" in capsys.readouterr().out
 
