@@ -85,15 +85,15 @@ def test_a_region_is_explained_and_its_heat_stitched(work: Path, tmp_path: Path)
     assert "Inside the outlined region" in page and "Where it is unsure" in page and "case2" not in page
 
 
-def test_the_share_of_the_heat_on_the_region_is_told(work: Path, tmp_path: Path) -> None:
-    """Not that it is large: a small network may say the ball by what is silent there, and then no heat lies on it."""
+def test_the_heat_lies_on_the_region_and_its_share_is_told(work: Path, tmp_path: Path) -> None:
+    """By hiding, not by a layer's maps: a small network may say the ball by what is silent there (on JAX it does)."""
     source = work / "data" / "images" / "case3.nii.gz"
-    _, (one,) = explain_files(work / "run", [source], ["saliency"], out=tmp_path)
+    _, (one,) = explain_files(work / "run", [source], ["occlusion"], out=tmp_path)
     inside = np.stack(say_of_files(work / "run", [source]).record.masks) == 1
-    heat = np.abs(one.heat)
-    share = (heat * inside).sum((1, 2)) / heat.sum((1, 2))
-    np.testing.assert_allclose(one.facts["energy inside"], share, atol=0.02)
-    assert share.mean() > 2 * inside.mean(), "gradients come from near the region whose score they lower or raise"
+    warm = np.maximum(one.heat, 0)
+    share = (warm * inside).sum((1, 2)) / warm.sum((1, 2))
+    np.testing.assert_allclose(one.facts["energy inside"], share, rtol=1e-4)
+    assert share.mean() > 0.7, "the ball is 0.11 of the picture"
     assert all(t.kind == "logit" and t.label == "label 1" for t in one.targets)
     first = explain_files(work / "run", [source], ["dropout-uncertainty"], seed=3, out=tmp_path)[1][0].heat
     again = explain_files(work / "run", [source], ["dropout-uncertainty"], seed=3, out=tmp_path)[1][0].heat

@@ -73,6 +73,13 @@ def test_a_hundred_times_the_learning_rate_is_too_high(seed):
     assert "learning-rate-too-high" in kinds(trained(rate=1.0, seed=seed))
 
 
+@pytest.mark.slow
+def test_of_rates_near_the_border_most_are_told():
+    """A hundred times 0.003: chaotic, 30 of 34 seeds were told where it was tried."""
+    told = ["learning-rate-too-high" in kinds(trained(rate=0.3, seed=seed)) for seed in range(12)]
+    assert sum(told) >= 8, told
+
+
 @pytest.mark.parametrize(
     "loss",
     [
