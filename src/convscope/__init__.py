@@ -23,6 +23,7 @@ _LAZY = {
     "resume": "convscope.actions.resume:resume_run",
     "open": "convscope.actions.opening:open_any",
     "open_run": "convscope.actions.run:open_run",
+    "as_detector": "convscope.actions.own_detector:as_detector",
     "list_models": "convscope.actions.catalogue:list_models",
     "doctor": "convscope.actions.doctor:examine",
     "explain": "convscope.actions.explain:explain",
@@ -47,8 +48,8 @@ _LAZY = {
 __all__ = [
     "__version__",
     # what a person can ask for
-    "scan", "train", "tune", "cross_validate", "resume", "open", "open_run", "explain", "judge", "survey", "visualise",
-    "dream", "list_models", "doctor",
+    "scan", "train", "tune", "cross_validate", "resume", "open", "open_run", "as_detector", "explain", "judge",
+    "survey", "visualise", "dream", "list_models", "doctor",
     # records that people make or get
     "Plan", "Augmentation", "Preprocess", "Run",
     # looking inside
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from convscope.actions.judge import judge
     from convscope.actions.look import Scope
     from convscope.actions.opening import open_any as open
+    from convscope.actions.own_detector import as_detector
     from convscope.actions.resume import resume_run as resume
     from convscope.actions.run import Run, open_run
     from convscope.actions.scan import scan

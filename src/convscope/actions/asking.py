@@ -31,6 +31,13 @@ def opened_model(model: Any) -> Any:
     return getattr(model, "probe", model)
 
 
+def files_among(images: Any) -> list[str | Path]:
+    """The files and folders that were given as pictures; empty where arrays or PIL pictures were."""
+    items = [images] if isinstance(images, str | Path) else images
+    is_files = isinstance(items, list | tuple) and all(isinstance(i, str | Path) for i in items)
+    return list(items) if is_files else []
+
+
 def given_pictures(opened: Any, images: Any, preprocess: Any, labels: Sequence[str]) -> Pictures:
     """Files, folders, PIL pictures or arrays as the model takes them.
 
@@ -38,10 +45,8 @@ def given_pictures(opened: Any, images: Any, preprocess: Any, labels: Sequence[s
         DataError: no picture among the files.
     """
     card = opened.card if isinstance(opened, Opened) else None
-    if isinstance(images, str | Path) or (
-        isinstance(images, list | tuple) and images and all(isinstance(i, str | Path) for i in images)
-    ):
-        samples = read_pictures(images)
+    if files := files_among(images):
+        samples = read_pictures(files)
         images = list(samples.pictures.keys)
         if not images:
             raise DataError("expected at least one picture to explain, found none")

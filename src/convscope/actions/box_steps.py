@@ -21,7 +21,7 @@ from convscope.actions.box_files import (
 from convscope.actions.dataset import Parts
 from convscope.actions.evaluate import matched
 from convscope.actions.marked_networks import prepare_boxes
-from convscope.actions.network import Prepared
+from convscope.actions.network import Prepared, as_model_input
 from convscope.actions.predict import BATCH, known_card
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.sizes import picture_sizes
@@ -59,7 +59,7 @@ class BoxSteps:
         if len(parts.val):
             on_val = find_boxes(opened, parts.val, progress=progress)
             best = threshold_curve(match_detections(on_val), "all classes").best[0]
-            opened = Opened(opened.model, replace(card, unsure_below=0.25 if np.isnan(best) else best), opened.where)
+            opened = replace(opened, card=replace(card, unsure_below=0.25 if np.isnan(best) else best))
         kept_back = parts.kept_back[1]
         detections = find_boxes(opened, kept_back, progress=progress)
         write_exact(run.path, detections)
@@ -117,7 +117,7 @@ def find_boxes(opened: Opened, samples: Samples, *, progress: Progress) -> Detec
     indices: list[int] = []
     assert frame.height is not None and frame.width is not None  # a detector has a frame
     for batch in loader.batches(0):
-        outputs = _whole_batch(opened.model, np.asarray(batch.images, np.float32), size)
+        outputs = _whole_batch(opened.model, as_model_input(batch.images, frame), size)
         made = decode_outputs(outputs, (frame.height, frame.width), score_threshold=LOWEST)
         for index, one in zip(batch.indices.tolist(), made, strict=False):
             place = place_of(sizes[index], frame)

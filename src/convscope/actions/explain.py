@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
+from convscope.actions.asking import aim_of, files_among, for_people, given_pictures, opened_model, provenance_of
 from convscope.arrays.orientation import Plane
 from convscope.draw.numbers import percent
 from convscope.errors import PlanError
@@ -55,7 +55,8 @@ def explain(
         images: (n, height, width, channels) as the model takes them; or files, folders, PIL pictures.
         method: "grad-cam", "integrated-gradients", ...; see `convscope.explaining.method.METHODS`.
         target: None for the highest class, a class index or name, one per picture, a function of the outputs, or a
-            Target (`convscope.scope.aims` has more: log-odds, a box, a region, likeness to a picture).
+            Target (`convscope.scope.aims` has more: log-odds, a box, a region, likeness to a picture). None for a
+            detector and picture files: its surest boxes, one heat map each.
         layer: for methods that read one: a path, a pattern, several, "all"; None for the last with spatial extent.
         signed: keep negative heat; None leaves it to the method.
         options: the method's own, by name ({"steps": 64}).
@@ -75,6 +76,16 @@ def explain(
         >>> convscope.explain("last", "photo.jpg", method="layer-cam").save("explained")  # doctest: +SKIP
     """
     opened = opened_model(model)
+    if target is None and _task(opened) == "detect" and (files := files_among(images)):
+        from convscope.actions.explain_boxes import explain_boxes
+
+        others = {"signed": signed, "preprocess": preprocess, "labels": labels or None, "limits": limits}
+        for name in (name for name, value in others.items() if value is not None):
+            raise PlanError(
+                f"expected no {name} for the boxes of a detector; leave it out, or pass target=aims.box(...)"
+            )
+        return explain_boxes(opened, files, [method], layer=layer, options=dict(options or {}), seed=seed,
+                             progress=progress)[0]  # fmt: skip
     probe = opened if isinstance(opened, Probe) else Probe(opened)
     given = given_pictures(opened, images, preprocess, labels)
     wish = Wish(layer=layer, signed=signed, options=options or {}, seed=seed, saved_layer=saved_layer(opened))
@@ -127,7 +138,7 @@ def explain_files(
         As `explain`; PlanError for an option that none of the methods has.
     """
     opened = opened_model(model)
-    task = opened.card.task if isinstance(opened, Opened) and opened.card is not None else ""
+    task = _task(opened)
     known = _known(methods, options or {}, is_segmenter=task == "segment")
     if task == "segment":
         return _masks(opened, files, methods, target=target, layer=layer, options=dict(options or {}), plane=plane,
@@ -158,6 +169,10 @@ def explain_files(
                              provenance=provenance_of(opened, probe, seed), progress=progress)  # fmt: skip
         made.append(shown(one, for_people(opened, probe, given.arrays), given.letterboxes))
     return _written(made, out), tuple(made)
+
+
+def _task(opened: Any) -> str:
+    return opened.card.task if isinstance(opened, Opened) and opened.card is not None else ""
 
 
 def _known(methods: Sequence[str], options: Mapping[str, Any], *, is_segmenter: bool) -> dict[str, Method]:

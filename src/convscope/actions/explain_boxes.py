@@ -21,7 +21,7 @@ from convscope.data.loose import read_pictures
 from convscope.data.places import place_of
 from convscope.draw.box_marks import Shown
 from convscope.draw.boxes import boxes_picture
-from convscope.errors import DataError
+from convscope.errors import DataError, ModelError
 from convscope.explaining import engine
 from convscope.explaining.engine import Wish
 from convscope.explaining.frames import resize_stack
@@ -83,6 +83,7 @@ def explain_boxes(
 
     Raises:
         DataError: no box above the detector's threshold in any picture.
+        ModelError: a method that needs a layer, of a detector that names none.
     """
     asked = ask(opened, files, per_picture=per_picture, progress=progress)
     card = known_card(opened)
@@ -93,7 +94,7 @@ def explain_boxes(
         how = registered(name)
         chosen = {k: v for k, v in (options or {}).items() if k in how.options}
         parts = []
-        for rows, layers in layers_for(opened.model, asked.wanted, layer, how.needs_layer):
+        for rows, layers in layers_for(opened, asked.wanted, layer, how.needs_layer):
             wish = Wish(layer=layers, options=chosen, seed=seed)
             parts.append(
                 engine.explain(
@@ -107,16 +108,25 @@ def explain_boxes(
 
 
 def layers_for(
-    detector: Any, wanted: np.ndarray, layer: str | Sequence[str] | None, needs_layer: bool
+    opened: Opened, wanted: np.ndarray, layer: str | Sequence[str] | None, needs_layer: bool
 ) -> list[tuple[np.ndarray, list[str] | None]]:
-    """Rows of `wanted` with the layers that explain them: for each box the map on which it has about CELLS a side."""
-    everything = np.arange(len(wanted))
+    """Rows of `wanted` with the layers that explain them: for each box the map on which it has about CELLS a side.
+
+    Raises:
+        ModelError: a detector made elsewhere of which no layer was named.
+    """
+    detector, everything = opened.model, np.arange(len(wanted))
     if not needs_layer:
         return [(everything, None)]
     if layer is not None:
         names = [layer] if isinstance(layer, str) else list(layer)
         return [(everything, [f"{detector.name}/{name}" for name in names])]
-    neck = neck_of(detector)
+    neck = neck_of(opened)
+    if not neck:
+        raise ModelError(
+            f"expected a layer to explain {detector.name} by; name the ones that its heads read: layer= here, or "
+            "layers= of as_detector"
+        )
     strides = np.array([detector.input_shape[1] / detector.get_layer(n).output.shape[1] for n in neck])
     sides = np.sqrt(np.prod(wanted[:, 2:4] - wanted[:, :2], axis=1)).clip(1)
     level = np.abs(np.log2(sides[:, None] / CELLS) - np.log2(strides)[None]).argmin(axis=1)
@@ -144,9 +154,9 @@ def _joined(parts: Sequence[Attribution], asked: Asked, classes: tuple[str, ...]
     return shown(whole, marked(asked, classes))
 
 
-def neck_of(detector: Any) -> list[str]:
+def neck_of(opened: Opened) -> list[str]:
     """The layers that the heads read, fine to coarse: which one a box comes from depends on its size."""
-    return [layer.name for layer in detector.layers if _NECK.fullmatch(layer.name)]
+    return list(opened.neck) or [layer.name for layer in opened.model.layers if _NECK.fullmatch(layer.name)]
 
 
 def score_model(detector: Any) -> Any:

@@ -112,24 +112,25 @@ def inner_sections(
         images: (n, h, w, c) in the frame, before the card's scale and offset.
         keys: their names.
         truths: for each its boxes in the whole picture's pixels, or None.
-        layers: names or patterns of layers; empty for those that the heads read.
+        layers: names or patterns of layers; empty for those that the heads read, where they are known.
     """
     card = known_card(opened)
     inputs = as_model_input(images, card.preprocess)
     framed = [None if one is None else _framed(one, card.preprocess, inputs.shape[1:3]) for one in truths]
-    looks = box_looks(opened.model, inputs, keys, framed, score_threshold=card.unsure_below)
+    looks = box_looks(opened.model, inputs, keys, framed, score_threshold=card.unsure_below, shown=images)
+    boxes = box_looks_section(looks, card.classes, score_threshold=card.unsure_below)
+    chosen = list(layers) or neck_of(opened)
+    if not chosen:
+        return (boxes,), ()
     scope = Scope(opened)
-    maps = feature_maps(
-        scope.probe, inputs, list(layers) or neck_of(opened.model), rank_by="activation", labels=keys,
-        provenance=scope.provenance(),
-    )  # fmt: skip
+    maps = feature_maps(scope.probe, inputs, chosen, rank_by="activation", labels=keys, provenance=scope.provenance())
     words = (
         ("What the heads read.", "The maps of the neck, fine to coarse: small objects are found on the first, large "
          "ones on the last."),
         ("Ranked by mean absolute activation.", "Bright means: here this channel found what it looks for."),
     )  # fmt: skip
     chapter = maps_section(maps, [visible(image) for image in images], top=MAPS, words=words)
-    return (box_looks_section(looks, card.classes, score_threshold=card.unsure_below), chapter), maps
+    return (boxes, chapter), maps
 
 
 def _framed(truth: Boxes, preprocess: Any, hw: tuple[int, int]) -> Boxes:

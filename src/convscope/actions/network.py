@@ -114,25 +114,32 @@ def take_own(model: Any, plan: Plan, samples: Samples) -> Prepared:
     Raises:
         ModelError, PlanError: what it does not say of itself.
     """
-    keras = load_keras()
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"expected model as a name or a keras.Model, got {type(model).__name__}")
-    shape = _input_shape(model)
-    height, width, channels = shape
-    from_arrays = not hasattr(samples.pictures, "path")
-    if from_arrays:
+    if not hasattr(samples.pictures, "path"):
+        _, _, channels = _input_shape(model)
         plain = Preprocess(None, None, channels or 3, fit="as-is")
         return Prepared(model, plain, OWN, ("arrays are given to the model exactly as they are",))
+    preprocess, words = own_preprocess(model, plan)
+    return Prepared(model, preprocess, OWN, (f"pixels are given to the model as {words}",))
+
+
+def own_preprocess(model: Any, plan: Plan) -> tuple[Preprocess, str]:
+    """How picture files become the input of a user's own model, and the range of its values in words.
+
+    Raises:
+        ModelError, PlanError: what it does not say of itself.
+    """
+    height, width, channels = _input_shape(model)
     if height is None or width is None:
         if plan.size_hw is None:
             raise PlanError(f"expected image_size in the plan: {model.name} takes pictures of any size")
         height, width = plan.size_hw
     scale, offset, words = _value_scale(model, plan)
-    preprocess = Preprocess(height, width, channels or 3, plan.fit, scale=scale, offset=offset)
-    return Prepared(model, preprocess, OWN, (f"pixels are given to the model as {words}",))
+    return Preprocess(height, width, channels or 3, plan.fit, scale=scale, offset=offset), words
 
 
 def _input_shape(model: Any) -> tuple[int | None, int | None, int | None]:
+    if not isinstance(model, load_keras().Model):
+        raise ModelError(f"expected model as a name or a keras.Model, got {type(model).__name__}")
     if not getattr(model, "inputs", None):
         raise ModelError(
             f"expected a model whose input shape is known, {model.name} has none yet; begin it with keras.Input, "

@@ -50,7 +50,8 @@ def known_card(opened: Opened) -> Card:
     if opened.card is None:
         raise ModelError(
             f"{opened.where or 'this model'}: expected a run or a bundle; a bare .keras file does not say its classes "
-            "or how pictures become its input. Use convscope.Scope(model, preprocess=...) from Python"
+            "or how pictures become its input. Use convscope.Scope(model, preprocess=...) from Python, for a detector "
+            "convscope.as_detector(model, classes, ...)"
         )
     return opened.card
 

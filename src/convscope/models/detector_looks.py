@@ -12,6 +12,8 @@ from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.errors import PlanError
 from convscope.layers.assign import match_by_overlap
+from convscope.layers.found_boxes import PointBoxes
+from convscope.layers.proposals import Proposals
 from convscope.models.detector_outputs import candidates
 from convscope.models.yolo_training import YoloTraining
 from convscope.records.box_looks import BoxLook, Removed, Targets
@@ -25,7 +27,12 @@ SUSPECTED = 100  # proposals that are looked at
 
 def has_two_stages(model: Any) -> bool:
     """Whether a detector's inference graph is a faster-rcnn."""
-    return any(layer.name == "proposals" for layer in model.layers)
+    return any(isinstance(layer, Proposals) for layer in model.layers)
+
+
+def has_targets(model: Any) -> bool:
+    """Whether it is known how this detector learns: not of one that was made elsewhere."""
+    return any(isinstance(layer, (Proposals, PointBoxes)) for layer in model.layers)
 
 
 def targets_of(model: Any, picture: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> Targets:
@@ -143,18 +150,20 @@ def box_looks(
     truths: Sequence[Boxes | None],
     *,
     score_threshold: float = 0.25,
+    shown: np.ndarray | None = None,
 ) -> list[BoxLook]:
     """How the boxes of some pictures come about.
 
     Args:
-        model: a detector's inference graph.
-        pictures: (n, h, w, channels) uint8 or float 0..255 in the frame.
+        model: a detector's inference graph; of one made elsewhere there are no targets, anchors and proposals.
+        pictures: (n, h, w, channels) as it takes them: of our own uint8 or float 0..255 in the frame.
         keys: their names.
         truths: for each the boxes in pixels of the frame, or None where nothing is known.
         score_threshold: boxes below it are left out.
+        shown: (n, h, w, channels) values 0..255 for the eye; None for `pictures` themselves.
     """
-    found = []
-    for picture, key, truth in zip(pictures, keys, truths, strict=True):
+    found, eyes, known = [], pictures if shown is None else shown, has_targets(model)
+    for picture, eye, key, truth in zip(pictures, eyes, keys, truths, strict=True):
         raw, hw = _raw(model, picture), (int(picture.shape[0]), int(picture.shape[1]))
         surest = candidates(raw["boxes"][0], raw["scores"][0], hw, score_threshold)
         kept, removed = removed_by_suppression(Found(surest.xyxy, surest.labels, surest.scores, hw))
@@ -165,8 +174,8 @@ def box_looks(
             suspected = Found(boxes, np.zeros(len(boxes), np.int64), scores, hw)
         found.append(
             BoxLook(
-                key, np.clip(picture, 0, 255).astype(np.uint8), kept, removed, truth,
-                None if truth is None else targets_of(model, picture, truth.xyxy, truth.labels),
+                key, np.clip(eye, 0, 255).astype(np.uint8), kept, removed, truth,
+                None if truth is None or not known else targets_of(model, picture, truth.xyxy, truth.labels),
                 middle_anchors(model) if two else None, suspected,
             )
         )  # fmt: skip

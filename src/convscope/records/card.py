@@ -50,8 +50,10 @@ class Opened:
         model: a keras.Model (kept untyped: records know no Keras).
         card: None for a bare model, of which neither classes nor preprocessing are known.
         where: the path it came from, in words.
+        neck: of a detector made elsewhere the layers that its heads read, fine to coarse; empty where names say it.
     """
 
     model: Any
     card: Card | None
     where: str = ""
+    neck: tuple[str, ...] = ()

@@ -78,7 +78,7 @@ def box_heat(scope: Scope, given: Given, how: str, number: int, layer: str | Non
     wanted = np.array([[*row["box"], row["index"]]], np.float32)
     if scope.model not in _SCORED:
         _SCORED[scope.model] = Probe(score_model(scope.model), batch_size=8)
-    _, layers = layers_for(scope.model, wanted, layer, registered(how).needs_layer)[0]
+    _, layers = layers_for(Opened(scope.model, scope.card), wanted, layer, registered(how).needs_layer)[0]
     aim = Target(function=first_output, words=WORDS)
     label = f"{row['name']} {row['value']:.2f}"
     return explain(_SCORED[scope.model], [given.inputs, wanted], how, aim, wish=Wish(layer=layers), labels=(label,))
