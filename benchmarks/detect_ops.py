@@ -1,23 +1,27 @@
 """RoIAlign and suppression against onnxruntime's operators; YOLO-n against the same network in plain PyTorch; memory.
 
-    KERAS_BACKEND=tensorflow python -m benchmarks.detect_ops            # RoIAlign, suppression
-    KERAS_BACKEND=torch python -m benchmarks.detect_ops --yolo          # YOLO-n at 640 against plain PyTorch
-    KERAS_BACKEND=tensorflow python -m benchmarks.detect_ops --memory   # Faster R-CNN-ResNet50 at 512, batch 2
+    python -m benchmarks.detect_ops                 # all chapters, each back end in a process of its own
+    python -m benchmarks.detect_ops yolo memory     # some: operators, yolo, memory
 
-Ratios are of the shortest of several rounds taken in turn within one process; above 1 means faster than the peer.
+Times are the shortest of several rounds taken in turn within one process; a ratio above 1 means faster than the peer.
+Each chapter replaces its own part of benchmarks/results/detect_ops.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from benchmarks.timing import markdown, publish_section
 from convscope.backend.selection import backend_name, load_keras
 from convscope.backend.tensors import compiled, to_numpy
 
@@ -210,7 +214,13 @@ def yolo_row(rounds: int, side: int = 640) -> dict[str, Any]:
     return row(f"YOLO-n, one picture of {side}x{side}", times, difference)
 
 
-def memory_row(side: int = 512, batch: int = 2) -> dict[str, Any]:
+def processor_seconds(action: Callable[[], object]) -> float:
+    before = time.process_time()
+    action()
+    return time.process_time() - before
+
+
+def memory_row(rounds: int = 1, side: int = 512, batch: int = 2) -> dict[str, Any]:
     """The most memory that training Faster R-CNN-ResNet50 ever held, and the share of RoIAlign in a step."""
     from convscope.models.detector import DetectorOptions
     from convscope.models.detectors import build_detector
@@ -226,9 +236,7 @@ def memory_row(side: int = 512, batch: int = 2) -> dict[str, Any]:
         "labels": rng.integers(0, 20, (batch, 20)),
     }
     model.train_on_batch(x, y)
-    before = time.process_time()
-    model.train_on_batch(x, y)
-    step = time.process_time() - before
+    step = min(processor_seconds(lambda: model.train_on_batch(x, y)) for _ in range(3))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     share = roi_align_seconds(side, batch, options.pyramid_channels) / step
     return {
@@ -257,26 +265,62 @@ def roi_align_seconds(side: int, batch: int, channels: int) -> float:
     given = [ops.convert_to_tensor(x) for x in (boxes, *maps)]
     run = compile_tapped(total, [], given, differentiate=True)
 
-    def once() -> float:
-        before = time.process_time()
-        _, gradients = run(given)
-        to_numpy(gradients["0"])
-        return time.process_time() - before
+    def once() -> None:
+        to_numpy(run(given)[1]["0"])
 
     once()
-    return min(once() for _ in range(3))
+    return min(processor_seconds(once) for _ in range(3))
+
+
+def child(chapter: str, backend: str, rounds: int) -> list[dict[str, Any]]:
+    """The rows of one chapter on one back end, measured in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.detect_ops", chapter, "--rows", "--rounds", str(rounds)]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def timed(rows: list[dict[str, Any]]) -> str:
+    """Their table."""
+    header = ("", "on", "ms", "peer", "peer's ms", "times as fast", "by processor time", "largest difference")
+    return markdown(header, [
+        (r["what"], r["back_end"], f"{r['ms']:g}", r["peer"], f"{r['peer_ms']:g}", f"{r['times_as_fast']:g}",
+         f"{r['times_as_fast_cpu']:g}", f"{r['difference']:.1e}") for r in rows
+    ])  # fmt: skip
+
+
+def held(rows: list[dict[str, Any]]) -> str:
+    """The memory's table."""
+    header = ("", "on", "most memory of the process", "a step, processor time", "share of RoIAlign")
+    return markdown(header, [(r["what"], r["back_end"], f"{r['peak_gib']:g} GiB", f"{r['step_cpu_s']:g} s",
+                              f"{r['roi_align_share']:.1%}") for r in rows])  # fmt: skip
+
+
+# chapter: its title, its back ends, what makes its rows in a child, and its table
+CHAPTERS: dict[str, tuple[str, tuple[str, ...], tuple[Callable[[int], dict[str, Any]], ...], Callable[..., str]]] = {
+    "operators": ("RoIAlign and suppression against onnxruntime", ("tensorflow", "jax", "torch"),
+                  (roi_align_row, suppression_row), timed),
+    "decoding": ("Suppression when a detector's outputs are decoded", ("tensorflow",), (decoding_row,), timed),
+    "yolo": ("YOLO-n against plain PyTorch", ("tensorflow", "jax", "torch"), (yolo_row,), timed),
+    "memory": ("Training the large one", ("tensorflow",), (memory_row,), held),
+}  # fmt: skip
 
 
 def main() -> None:
+    """The chapters that are asked for; with --rows one of them, here and now, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("chapters", nargs="*", choices=[*CHAPTERS, []], help="default all")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--yolo", action="store_true")
-    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--rows", action="store_true", help="measure here, on the back end of this process")
     asked = parser.parse_args()
-    rows = [yolo_row(asked.rounds)] if asked.yolo else [memory_row()] if asked.memory else []
-    usual = (roi_align_row, suppression_row, decoding_row)
-    for found in rows or (make(asked.rounds) for make in usual):
-        print(json.dumps(found), flush=True)
+    for chapter in asked.chapters or CHAPTERS:
+        title, back_ends, makers, table = CHAPTERS[chapter]
+        if asked.rows:
+            for make in makers:
+                print(json.dumps(make(asked.rounds)), flush=True)
+        else:
+            rows = [row for name in back_ends for row in child(chapter, name, asked.rounds)]
+            publish_section("detect_ops", "Detectors' operators", title, table(rows))
 
 
 if __name__ == "__main__":
