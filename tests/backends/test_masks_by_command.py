@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import convscope
+from convscope.actions.dataset import open_samples
 from convscope.actions.explain import explain_files
 from convscope.actions.mask_looks import Looks
+from convscope.actions.mask_pictures import pictures_to_mark
+from convscope.actions.opening import open_any
 from convscope.actions.say import say_of_files
+from convscope.arrays.orientation import joined
+from convscope.bundle.saving import save_bundle
 from convscope.cli.app import run as command
 from convscope.errors import DataError, PlanError
 from unit.data.medical_made import dicom
@@ -53,6 +59,30 @@ def test_a_volume_comes_back_in_its_own_geometry(work: Path, tmp_path: Path) -> 
     labels = np.asarray(found.dataobj)
     assert 2 * (labels & truth).sum() / (labels.sum() + truth.sum()) > 0.8
     assert "case0" not in written.name
+
+
+def test_volumes_are_cut_as_for_training_unless_said_otherwise(work: Path) -> None:
+    """The plane and the window of the plan reach the reader, the card, the bundle and a later prediction."""
+    plan = convscope.Plan(plane="coronal", window=(0, 200))
+    read = open_samples(work / "data", plan)
+    assert read.pictures.read(0, 1).values.shape == (6, 32, 1)
+    values = np.asarray(nibabel.load(work / "data" / "images" / "case0.nii.gz").dataobj)
+    seen = joined([read.pictures.read(i, 1).values[..., 0] for i in range(32)], "coronal")
+    np.testing.assert_allclose(
+        np.sort(seen, axis=None), np.sort(np.clip(values / 200 * 255, 0, 255), axis=None), atol=0.02
+    )
+    opened = open_any(work / "run")
+    assert opened.card is not None and opened.card.plane == "axial" and opened.card.window is None
+    card = replace(opened.card, plane="coronal", window=(0.0, 200.0))
+    save_bundle(work / "coronal", opened.model, card)
+    kept = open_any(work / "coronal").card
+    assert kept is not None and (kept.plane, kept.window) == ("coronal", (0.0, 200.0))
+    source = [work / "data" / "images" / "case0.nii.gz"]
+    assert pictures_to_mark(source, kept).pictures.keys[0].endswith("/coronal-0000")
+    np.testing.assert_array_equal(
+        pictures_to_mark(source, kept).pictures.read(3, 1).values, read.pictures.read(3, 1).values
+    )
+    assert pictures_to_mark(source, kept, "sagittal").pictures.keys[0].endswith("/sagittal-0000")
 
 
 def test_windows_give_what_the_whole_gives_and_joins_larger_pictures(work: Path) -> None:

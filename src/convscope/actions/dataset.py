@@ -14,6 +14,7 @@ import numpy as np
 from convscope.data.audit import audit_with_copies
 from convscope.data.audit_masks import is_medical
 from convscope.data.hashing import identical_pictures
+from convscope.data.medical import Slicing
 from convscope.data.naming import shown
 from convscope.data.opening import Reading, read_data
 from convscope.data.split import Ties, split_samples
@@ -86,12 +87,13 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
 
     Args:
         data: see `convscope.train`.
-        plan: its task and value range are heard.
+        plan: its task, value range, plane and window are heard.
         own: the user's own model, whose loss may say the task, and which takes arrays exactly as they are.
     """
     task = None if plan.task == "auto" else plan.task
     if isinstance(data, str | Path | Samples):
-        return without(read_data(data, task=task), plan.leave_out)
+        reading = Reading(slicing=Slicing(plane=plan.plane, window=plan.window))
+        return without(read_data(data, task=task, reading=reading), plan.leave_out)
     if own is None:
         return without(read_data(data, task=task, reading=Reading(pixels=plan.value_range)), plan.leave_out)
     from convscope.actions.network import own_task

@@ -111,7 +111,7 @@ def explain_files(
     target: str | int | None = None,
     layer: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
-    plane: Plane = "axial",
+    plane: Plane | None = None,
     seed: int = 0,
     out: Path = Path("explained"),
     progress: Progress = silent,
@@ -126,7 +126,7 @@ def explain_files(
             CLASS@ROW,COLUMN, the piece of the class at this pixel.
         layer: as in `explain`, for the methods that read one.
         options: name -> value, given to each method that has an option of that name; at least one must.
-        plane: segmenters: how volumes are cut.
+        plane: segmenters: how volumes are cut; None: as for training.
         seed: of everything drawn at random.
         out: folder to write to.
         progress: told how far it is.
@@ -202,7 +202,7 @@ def _masks(
     target: str | int | None,
     layer: str | Sequence[str] | None,
     options: dict[str, Any],
-    plane: Plane,
+    plane: Plane | None,
     seed: int,
     out: Path,
     progress: Progress,

@@ -118,7 +118,7 @@ def explain_masks(
     target: str | int | None = None,
     layer: str | Sequence[str] | None = None,
     options: dict[str, Any] | None = None,
-    plane: Plane = "axial",
+    plane: Plane | None = None,
     seed: int = 0,
     progress: Progress,
 ) -> ExplainedMasks:
@@ -131,7 +131,7 @@ def explain_masks(
         target: see `read_aim`.
         layer: for the methods that read one; None for the coarsest map, as Seg-Grad-CAM has it.
         options: name -> value, for the methods that have an option of that name; `passes` of dropout-uncertainty.
-        plane: how volumes are cut.
+        plane: how volumes are cut; None: as for training.
         seed: of everything drawn at random.
         progress: told how far it is.
 
@@ -139,7 +139,7 @@ def explain_masks(
         DataError: the class is found in no picture. PlanError: an unknown class or method.
     """
     card = known_card(opened)
-    samples = pictures_to_mark(files, plane)
+    samples = pictures_to_mark(files, card, plane)
     asked = find_regions(opened, samples, read_aim(target, card.classes), progress=progress)
     inputs = as_model_input(asked.images, card.preprocess)
     found = []

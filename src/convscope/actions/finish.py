@@ -55,6 +55,8 @@ def _card(parts: Parts, prepared: Prepared, plan: Plan) -> Card:
         network=prepared.name,
         output_kind=prepared.output_kind or output_kind(prepared.model, parts.samples.task),
         feature_layer=prepared.feature_layer,
+        plane=getattr(parts.samples.pictures, "plane", ""),
+        window=plan.window,
         provenance=run_provenance(parts, prepared, plan),
     )
 

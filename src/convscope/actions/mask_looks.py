@@ -27,14 +27,14 @@ class Looks:
             the frame; right for networks that were trained on pictures at their own scale.
         overlap: share of a window that neighbours share; answers are joined by a Gaussian weight.
         flips: also look at the picture mirrored, both ways and both at once, and take the mean (4 times the work).
-        plane: how volumes are cut.
+        plane: how volumes are cut; None: as for training.
         memory_mb: for the windows and rows in work.
     """
 
     slide: bool = False
     overlap: float = 0.5
     flips: bool = False
-    plane: Plane = "axial"
+    plane: Plane | None = None
     memory_mb: int = 512
 
     def __post_init__(self) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from convscope.arrays.orientation import Plane
 from convscope.data.loose import is_medical_path, read_pictures
 from convscope.data.medical import Slicing
 from convscope.data.medical_whole import read_volumes
+from convscope.records.card import Card
 from convscope.records.samples import Samples
 
 
-def pictures_to_mark(files: Sequence[str | Path], plane: Plane = "axial") -> Samples:
-    """Pictures without truth; every slice of volumes in the plane."""
+def pictures_to_mark(files: Sequence[str | Path], card: Card, plane: Plane | None = None) -> Samples:
+    """Pictures without truth; every slice of volumes in the plane, by default the one that the network was trained on.
+
+    Raises:
+        DataError: nothing that can be read, or a card with an unknown plane.
+    """
     given = [Path(f) for f in files]
     if given and any(is_medical_path(p) for p in given):
-        return read_volumes(given, Slicing(plane=plane))
+        kept = cast(Plane, card.plane or "axial")  # Slicing checks what a card says
+        return read_volumes(given, Slicing(plane=plane or kept, window=card.window))
     return read_pictures(files)

@@ -69,13 +69,14 @@ def say_of_files(
         PlanError: looks that a network of another task does not have.
     """
     opened = model if isinstance(model, Opened) else open_any(model)
-    task = known_card(opened).task
+    card = known_card(opened)
+    task = card.task
     steps = steps_for(task)
     if task == "segment":
         from convscope.actions.mask_steps import MaskSteps
 
         assert isinstance(steps, MaskSteps)
-        steps, samples = replace(steps, looks=looks), pictures_to_mark(files, looks.plane)
+        steps, samples = replace(steps, looks=looks), pictures_to_mark(files, card, looks.plane)
     elif looks != WHOLE:
         raise PlanError(f"expected a segmenter for sliding windows, flips and planes, this network is for task {task}")
     else:

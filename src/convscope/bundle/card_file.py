@@ -26,6 +26,13 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _pair(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    low, high = value
+    return float(low), float(high)
+
+
 def card_to_dict(card: Card, versions: dict[str, str]) -> dict[str, Any]:
     """Plain JSON form; `versions` are those of Keras and convscope that write it."""
     facts = {field.name: getattr(card, field.name) for field in fields(card)}
@@ -52,6 +59,8 @@ def card_from_dict(facts: Any, where: str) -> Card:
             temperature=float(facts["temperature"]),
             unsure_below=float(facts["unsure_below"]),
             feature_layer=str(facts["feature_layer"]),
+            plane=str(facts.get("plane", "")),
+            window=_pair(facts.get("window")),
             scores=dict(facts["scores"]),
             provenance=Provenance.from_dict(facts["provenance"]),
         )

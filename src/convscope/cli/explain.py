@@ -21,7 +21,7 @@ def explain(
     target: str = "predicted",
     layer: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     option: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    plane: Literal["axial", "coronal", "sagittal"] = "axial",
+    plane: Literal["axial", "coronal", "sagittal"] | None = None,
     seed: int = 0,
     out: Path = Path("explained"),
     list_methods: bool = False,
@@ -37,7 +37,7 @@ def explain(
         target: `predicted`, or a class name or index; of a segmenter also CLASS@ROW,COLUMN, the region at this pixel.
         layer: names or patterns of layers, or `all`; default: the last with height and width.
         option: of the methods, as name=value: steps=64.
-        plane: segmenters: how volumes are cut.
+        plane: segmenters: how volumes are cut; default: as for training.
         seed: of everything drawn at random.
         out: folder to write to.
         list_methods: print the methods, their options and sources, and stop.

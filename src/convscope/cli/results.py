@@ -39,7 +39,7 @@ def predict(
     slide: bool = False,
     overlap: float = 0.5,
     flips: bool = False,
-    plane: Literal["axial", "coronal", "sagittal"] = "axial",
+    plane: Literal["axial", "coronal", "sagittal"] | None = None,
     memory_mb: int = 512,
     show_paths: bool = False,
     every: int = 1,
@@ -57,7 +57,7 @@ def predict(
         slide: masks: look through windows of the network's size in each picture's own pixels, for large pictures.
         overlap: share of a window that neighbours share.
         flips: masks: look at each picture mirrored too and take the mean; four times the work.
-        plane: masks of volumes: how they are cut, as in training.
+        plane: masks of volumes: how they are cut; default: as for training.
         memory_mb: for windows in work.
         show_paths: DICOM, NIfTI, NRRD: say on the terminal's error stream which file each study id stands for.
         every: of a video or camera, take each so-many-th frame.

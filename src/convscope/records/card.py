@@ -26,6 +26,8 @@ class Card:
         temperature: divides the logits before the softmax, or each label's (Guo et al. 2017); 1 for none.
         unsure_below: a top probability below this is reported as unsure.
         feature_layer: path of the last layer with spatial extent, for Grad-CAM; "" when there is none.
+        plane, window: how volumes were cut and which values became black and white, as in Plan; "" where the network
+            was trained on none.
         scores: headline numbers as written by Scores.as_dict()["values"].
         provenance: where it comes from.
     """
@@ -38,6 +40,8 @@ class Card:
     temperature: float = 1.0
     unsure_below: float = 0.0
     feature_layer: str = ""
+    plane: str = ""
+    window: tuple[float, float] | None = None
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
 

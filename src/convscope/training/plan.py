@@ -58,6 +58,12 @@ class Plan(BaseModel):
     value_range: tuple[float, float] | None = _option(
         "data", None, "Darkest and brightest value of arrays given from Python, e.g. [0, 1]; files need none."
     )
+    plane: Literal["axial", "coronal", "sagittal"] = _option(
+        "data", "axial", "DICOM, NIfTI, NRRD: how volumes are cut, by the patient's axes; the network keeps it."
+    )
+    window: tuple[float, float] | None = _option(
+        "data", None, "DICOM, NIfTI, NRRD: values that become black and white; unset: see docs/segmentation.md."
+    )
     val_share: float = _option("data", 0.15, "Share of the pictures kept for validation.", ge=0, lt=1)
     test_share: float = _option("data", 0.15, "Share of the pictures kept for the final test.", ge=0, lt=1)
     leave_out: tuple[str, ...] = _option(
