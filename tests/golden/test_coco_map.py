@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,39 @@ def test_order_of_found_boxes_does_not_matter() -> None:
         coco_numbers(accumulate(match_detections(d))) for d in (detections, replace(detections, found=tuple(found)))
     )
     assert first == second
+
+
+# KerasCV's published numbers of its own sample (Apache-2.0, sample_boxes.npz and its test at commit 94b0a55): 84
+# pictures, boxes as left, top, width, height; its padding is left out of the file here
+KERAS_CV = {
+    "map": 0.61690974, "map_50": 1.0, "map_75": 0.70687747, "map_small": 0.6041764, "map_medium": 0.6262922,
+    "map_large": 0.61016285, "ar_1": 0.47804594, "ar_10": 0.6451851, "ar_100": 0.6484465, "ar_small": 0.62842655,
+    "ar_medium": 0.65336424, "ar_large": 0.6405466,
+}  # fmt: skip
+
+
+def test_twelve_numbers_of_a_published_sample() -> None:
+    """Stated in single precision, so equal to their last digit."""
+    with np.load(Path(__file__).with_name("keras_cv_sample_boxes.npz")) as stored:
+        truth, found = (
+            stored["truth"],
+            stored["found"],
+        )  # (k, picture + box + class), (k, picture + box + class + score)
+    classes = np.unique(np.concatenate([truth[:, 5], found[:, 5]]))
+
+    def of(rows: np.ndarray, picture: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        mine = rows[rows[:, 0] == picture]
+        corners = np.concatenate([mine[:, 1:3], mine[:, 1:3] + mine[:, 3:5]], axis=1)
+        return corners, np.searchsorted(classes, mine[:, 5]), mine[:, -1]
+
+    pictures, hw = range(84), (2000, 2000)
+    said = tuple(Found(*of(found, k), hw) for k in pictures)
+    marked = tuple(Boxes(*of(truth, k)[:2], hw) for k in pictures)
+    detections = Detections(tuple(map(str, pictures)), said, tuple(map(str, classes)), marked)
+    numbers = coco_numbers(accumulate(match_detections(detections)))
+    assert numbers.keys() == KERAS_CV.keys()
+    for name, value in KERAS_CV.items():
+        assert numbers[name] == pytest.approx(value, abs=6e-8), name
 
 
 # what tidecv 1.0.1 says of random_detections(seed, crowds=False), counted over all scores
