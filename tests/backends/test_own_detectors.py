@@ -63,14 +63,17 @@ def test_it_is_predicted_looked_at_and_explained(picture: Path, tmp_path: Path) 
     boxes, labels = said.found[0].above(0.5).xyxy, said.found[0].above(0.5).labels
     order = np.argsort(labels)
     np.testing.assert_allclose(boxes[order], [[16, 32, 32, 48], [96, 80, 112, 96]], atol=1e-3)
-    for method in ("layer-cam", "occlusion"):
-        options = {"window": 8, "stride": 8} if method == "occlusion" else {}
+    for method, options in (("layer-cam", {}), ("rise", {"samples": 200, "cells": 8})):
         found = convscope.explain(detector, [picture], method=method, options=options)
         assert [label.rpartition(": ")[2].split()[0] for label in found.labels] == [CLASSES[k] for k in labels]
         for heat, box in zip(found.heat, boxes):
             share = heat.shape[0] / (2 * SIDE)
             left, top, right, bottom = (int(v * share) for v in box)
-            assert heat[top:bottom, left:right].sum() > 0.9 * np.abs(heat).sum(), f"{method}: its own cell, no other"
+            own = heat[top:bottom, left:right]
+            if method == "rise":  # masks are smooth and few: the warmest place is what they can tell
+                assert own.max() == heat.max() and own.mean() > 2 * heat.mean()
+            else:
+                assert own.sum() > 0.9 * np.abs(heat).sum(), "its own cell, no other"
     page = look(detector, [picture], out=tmp_path / "look.html").page.read_text(encoding="utf-8")
     assert "What suppression left and removed" in page and "cells.png" in page and "Assigned targets" not in page
     bare = convscope.as_detector(brightness_detector(), CLASSES, boxes=read)

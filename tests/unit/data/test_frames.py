@@ -14,7 +14,7 @@ from convscope.errors import DataError, DataNotFoundError, PictureError
 
 def video(path: Path, n: int = 12) -> Path:
     av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(n):
@@ -37,6 +37,21 @@ def test_video_gives_every_third_frame_with_its_time(tmp_path: Path) -> None:
     grey = next(read_frames(tmp_path / "a.mp4", channels=1))
     assert grey.picture.shape == (48, 64, 1)
     assert len(list(read_frames(tmp_path / "a.mp4", most=2))) == 2
+
+
+def test_a_camera_is_read_like_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No camera here: its driver's place is taken by a file, all else is what a camera goes through."""
+    av, asked = pytest.importorskip("av"), []
+    device, opened = video(tmp_path / "device"), av.open
+
+    def driver(address: str, **how: str) -> object:
+        asked.append((address, how))
+        return opened(address)
+
+    monkeypatch.setattr(av, "open", driver)
+    frames = list(read_frames(f"camera:{device}", every=2, most=3))
+    assert asked == [(str(device), {"format": "v4l2"})] and [f.time_s for f in frames] == pytest.approx([0, 0.2, 0.4])
+    assert [f.name.rpartition("#")[2] for f in frames] == ["000000", "000002", "000004"]
 
 
 def test_folder_gives_pictures_in_natural_order(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,36 @@ def test_raw_outputs_decoding_and_saving(kind: str, tmp_path: Path) -> None:
     freeze_backbone(detector)
     learning = {v.path for v in detector.training_model.trainable_variables}
     assert learning and not any(path.startswith("block") for path in learning)
+
+
+@pytest.mark.slow
+@pytest.mark.backend
+def test_plain_keras_opens_saved_detectors_after_one_import(tmp_path: Path) -> None:
+    """In a process that never saw them built: `import convscope.layers` is all, and without it Keras refuses."""
+    pictures, _ = drawn(1)
+    np.save(tmp_path / "pictures.npy", pictures)
+    for kind in ("yolo", "faster-rcnn"):
+        model = small(kind).model
+        model.save(tmp_path / f"{kind}.keras")
+        np.save(tmp_path / f"{kind}.npy", np.asarray(model.predict_on_batch(pictures)["scores"]))
+    script = """
+import sys, keras, numpy as np
+folder = sys.argv[1]
+try:
+    keras.saving.load_model(folder + "/yolo.keras")
+except TypeError as error:
+    assert "PointBoxes" in str(error)
+else:
+    sys.exit("expected plain Keras not to know PointBoxes")
+import convscope.layers
+assert not any(name.startswith("convscope.models") for name in sys.modules)
+for kind in ("yolo", "faster-rcnn"):
+    found = keras.saving.load_model(f"{folder}/{kind}.keras").predict_on_batch(np.load(folder + "/pictures.npy"))
+    # another process: a kernel may be chosen anew, so equal but for rounding
+    np.testing.assert_allclose(np.asarray(found["scores"]), np.load(f"{folder}/{kind}.npy"), atol=1e-5)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_decoding_finds_what_was_put_in() -> None:
