@@ -148,7 +148,7 @@ def torch_twin(model: Any) -> Callable[[Any], dict[str, Any]]:
     from torch.nn import functional as f
 
     def array(w: Any) -> Any:
-        return torch.from_numpy(np.ascontiguousarray(to_numpy(w.value)))
+        return torch.from_numpy(np.array(to_numpy(w.value)))  # its own copy: others may not be written to
 
     def conv(layer: Any) -> Callable[..., Any]:
         kernel = array(layer.kernel).permute(3, 2, 0, 1).contiguous()
