@@ -63,6 +63,12 @@ def test_maps_are_the_scopes_own_bit_for_bit(studio, scope):
     np.testing.assert_array_equal(arrays["high"], own.maps[0].max(axis=(0, 1)))
 
 
+def test_the_output_has_no_relevance_for_itself_and_is_ranked_by_size(studio):
+    facts, arrays = unpack(get(studio, "maps", model=studio[1], picture=f"{studio[1]}.0", layer="outputs").content)
+    assert facts["rank_by"] == "activation" and facts["target"] is None
+    assert arrays["maps"].ravel()[arrays["order"][0]] == arrays["maps"].max()
+
+
 def test_a_number_is_followed_back_to_its_sum(studio, scope):
     at, channel = (3, 0), 2
     found = get(

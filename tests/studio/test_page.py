@@ -25,6 +25,29 @@ def test_the_pages_own_logic():
     building().run_npm(["test"], WEB)  # raises when one fails
 
 
+def test_the_build_hook_puts_the_page_into_wheels_and_leaves_editable_installs_alone(monkeypatch):
+    module, built = building(), []
+    monkeypatch.setattr(module, "build_page", lambda root: built.append(root) or root / "web" / "dist")
+    monkeypatch.delenv("CONVSCOPE_WITHOUT_STUDIO", raising=False)
+
+    class Hook(module.CustomBuildHook):
+        root, target_name = str(ROOT), "wheel"
+
+        def __init__(self):
+            pass
+
+    data = {"force_include": {}}
+    Hook().initialize("editable", data)
+    assert built == [] and data == {"force_include": {}}
+    monkeypatch.setattr("sys.argv", ["hatchling", "build_editable"])
+    assert Hook().dependencies() == []
+    Hook().initialize("standard", data)
+    assert built == [ROOT] and data["force_include"] == {str(WEB / "dist"): "convscope/studio/page"}
+    monkeypatch.setenv("CONVSCOPE_WITHOUT_STUDIO", "1")
+    Hook().initialize("standard", bare := {"force_include": {}})
+    assert bare == {"force_include": {}}
+
+
 def test_the_lock_file_names_no_registry():
     lock = json.loads((WEB / "package-lock.json").read_text(encoding="utf-8"))
     assert len(lock["packages"]) > 40

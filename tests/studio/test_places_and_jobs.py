@@ -83,7 +83,7 @@ def test_a_lock_file_from_a_stranger_stops_no_process(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_begun_here_is_stopped_with_a_checkpoint_and_goes_on(tmp_path):
+def test_a_training_begun_here_is_stopped_with_a_checkpoint_goes_on_and_is_finished_early(tmp_path):
     from convscope.actions.run_folder import RunFolder
 
     data = make_pictures(tmp_path / "data", each=10)
@@ -105,8 +105,11 @@ def test_a_training_begun_here_is_stopped_with_a_checkpoint_and_goes_on(tmp_path
         assert 2 <= done < 500 and any((folder / "checkpoints").iterdir())
         jobs.go_on(folder, None)
         wait(lambda: epochs() > done)
-        jobs.stop(folder)
-        wait(lambda: not jobs.is_running(folder))
+        jobs.finish(folder)  # the best of the epochs that there are becomes the model
+        wait(lambda: (folder / "model.cvs").is_dir() and not jobs.is_running(folder))
+        assert not RunFolder(folder).stopped and done < epochs() < 500
+        with pytest.raises(RunError, match="finished already"):
+            jobs.finish(folder)
     finally:
         process = jobs._STARTED[folder]
         if process.poll() is None:

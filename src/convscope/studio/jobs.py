@@ -24,7 +24,7 @@ from convscope.data.naming import shown
 from convscope.errors import PlanError, RunError, RunLockedError
 from convscope.files.atomic import write_text
 from convscope.files.journal import JOURNAL
-from convscope.files.lock import LOCK, FolderLock
+from convscope.files.lock import LOCK, is_held
 from convscope.training.plan import Plan
 
 NICE, WAIT_S = 5, 600
@@ -130,13 +130,7 @@ def is_running(folder: Path) -> bool:
     mine = _STARTED.get(folder)
     if mine is not None and mine.poll() is None:
         return True
-    if not (folder / LOCK).is_file():
-        return False
-    try:
-        with FolderLock(folder):
-            return False
-    except RunLockedError:
-        return True
+    return is_held(folder)
 
 
 def last_words(folder: Path) -> str:
@@ -161,7 +155,8 @@ def _spawn(folder: Path, command: list[str]) -> None:
     _STARTED[folder] = process
     if hasattr(os, "setpriority"):
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)  # the page stays smooth while it trains
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, process.pid, max(NICE, own))  # the page stays smooth while it trains
 
 
 def _holder(folder: Path) -> int | None:

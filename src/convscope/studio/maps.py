@@ -10,7 +10,7 @@ import numpy as np
 from convscope.actions.changed import kernel_of
 from convscope.actions.look import Scope
 from convscope.actions.predict import decode, known_card
-from convscope.errors import ModelError
+from convscope.errors import ModelError, TapUnreachableError
 from convscope.records.arithmetic import Arithmetic, Step
 from convscope.records.card import Opened
 from convscope.records.samples import Samples
@@ -43,8 +43,14 @@ class _Named:
 
 
 def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, target: TargetLike) -> bytes:
-    """All maps of a layer for one picture: float32 (channels, height, width), ranked."""
-    found = scope.feature_maps(given.inputs, layer, rank_by=rank_by, target=target)[0]
+    """All maps of a layer for one picture: float32 (channels, height, width), ranked.
+
+    A layer that the answer does not depend on, as its own output, is ranked by size; `rank_by` says so.
+    """
+    try:
+        found = scope.feature_maps(given.inputs, layer, rank_by=rank_by, target=target)[0]
+    except TapUnreachableError:
+        found = scope.feature_maps(given.inputs, layer, rank_by="activation")[0]
     maps = np.ascontiguousarray(np.moveaxis(found.maps[0], -1, 0), np.float32)
     flat = maps.reshape(len(maps), -1)
     facts = {

@@ -21,6 +21,15 @@ function padded(value) {
   return value.toFixed(Math.min(digits, 8))
 }
 
+/** A number for a narrow cell: as many of its three digits as `most` characters hold. */
+export function cell(value, most = 7) {
+  const whole = three(value)
+  if (whole.length <= most || !Number.isFinite(value)) return whole
+  const power = (digits) => minus(value.toExponential(digits).replace('e+', 'e'))
+  const plain = minus(String(Number(value.toPrecision(2))))
+  return [plain, power(1), power(0)].find((text) => text.length <= most) ?? power(0)
+}
+
 export const signed = (value) => (value > 0 ? `+${three(value)}` : three(value))
 
 export function count(value) {

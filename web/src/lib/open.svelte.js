@@ -58,21 +58,22 @@ export async function ensurePicture() {
   return id
 }
 
-/** Loading, done or failed: {value, error, busy}. A newer question replaces an older one; the old value stays meanwhile. */
+/** Loading, done or failed: {value, error, busy}, and of what it is. A newer question replaces an older one; the old value stays meanwhile. */
 export function loader() {
-  let state = $state.raw({ value: null, error: '', busy: false })
+  let state = $state.raw({ value: null, of: '', error: '', busy: false })
   let turn = 0
   return {
     get value() { return state.value },
+    get of() { return state.of },
     get error() { return state.error },
     get busy() { return state.busy },
-    clear() { turn++; state = { value: null, error: '', busy: false } },
-    async load(promise) {
+    clear() { turn++; state = { value: null, of: '', error: '', busy: false } },
+    async load(promise, of = '') {
       const mine = ++turn
       state = { ...untrack(() => state), busy: true }
       try {
         const value = await promise
-        if (mine === turn) state = { value, error: '', busy: false }
+        if (mine === turn) state = { value, of, error: '', busy: false }
       } catch (error) {
         if (mine === turn) state = { ...untrack(() => state), error: error.message, busy: false }
       }

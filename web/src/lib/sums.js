@@ -43,6 +43,13 @@ export function ordered(found) {
   return [...found].map((g) => ({ g, w: weight(g) })).sort((a, b) => b.w - a.w).map(({ g }) => g)
 }
 
+/** The cells of one long group that weigh most, first, four in a row; `part` is what they add up to. */
+export function heaviest(group, most) {
+  const weight = (c) => (c.padding || !Number.isFinite(c.product) ? 0 : Math.abs(c.product))
+  const cells = [...group.cells].sort((a, b) => weight(b) - weight(a)).slice(0, most)
+  return { ...group, cells, columns: 4, part: cells.reduce((sum, c) => sum + (Number.isFinite(c.product) && !c.padding ? c.product : 0), 0) }
+}
+
 /** Bars of the running sum: every product while there are few, else one bar per input channel, the rest joined. */
 export function waterfall(found, most = 64) {
   const cells = found.flatMap((g) => g.cells.filter((c) => !c.padding).map((c) => ({ name: cellName(g, c), value: c.product, index: c.index })))

@@ -31,7 +31,7 @@ export function layout({ count, width, height, scale, view }) {
   const rows = Math.ceil(count / columns)
   if (labelled && rows > 1 && columns > 1) {
     // full rows fill the width, within reason
-    pitchX = Math.min(pitchX + 24, Math.floor((view - 24 - Math.max(tileW, 108)) / (columns - 1)))
+    pitchX = Math.min(pitchX + 48, Math.floor((view - 24 - Math.max(tileW, 108)) / (columns - 1)))
   }
   const sheetW = columns * pitchX - (pitchX - Math.max(tileW, labelled ? 108 : 0)) + 24
   return { tileW, tileH, labelled, pitchX, pitchY, columns, rows, left: 12, top: 12, sheetW, sheetH: rows * pitchY + 24, count }
@@ -95,8 +95,8 @@ export function paint(values, [low, high], colours, out, start, stride, width) {
   for (let i = 0, y = 0; i < values.length; y++) {
     let at = start + y * stride
     for (let x = 0; x < width; x++, i++, at++) {
-      const step = (values[i] - low) * factor
-      out[at] = colours[step <= 0 ? 0 : step >= 255 ? 255 : (step + 0.5) | 0]
+      const step = ((values[i] - low) * factor + 0.5) | 0 // whole numbers from here on: this line runs millions of times
+      out[at] = colours[step < 0 ? 0 : step > 255 ? 255 : step]
     }
   }
 }
