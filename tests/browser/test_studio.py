@@ -20,8 +20,10 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import sync_playwright
 
+from convscope.files.journal import JournalFile
 from convscope.studio.start import page_folder
 from studio.made import make_run
+from studio.test_names import PAYLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -41,6 +43,8 @@ def browser():
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--use-fake-device-for-media-stream",  # a camera that shows a test picture
+        "--use-fake-ui-for-media-stream",
     ]
     with sync_playwright() as play:
         found = play.chromium.launch(executable_path=path, args=options)
@@ -57,6 +61,12 @@ def made(tmp_path_factory):
 def studio(made, tmp_path_factory):
     """(link, run folder, data folder, folder of the screenshots); the real command in a process of its own."""
     run, data = made
+    journal = JournalFile(
+        run.parent / PAYLOADS[5].replace("/", ":")
+    )  # a run that somebody sent: every name is an attack
+    journal.write("start", data=PAYLOADS[0], classes=PAYLOADS, network=PAYLOADS[1])
+    for number, payload in enumerate(PAYLOADS):
+        journal.write("verdict", kind=str(number), title=payload, detail=payload)
     shots = Path(os.environ.get("CONVSCOPE_SHOTS", tmp_path_factory.mktemp("shots")))
     shots.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
@@ -185,6 +195,90 @@ def test_the_keys_move_the_value_and_the_slide_plays(page, studio):
     page.wait_for_url(re.compile("#/maps"))
 
 
+def test_a_hundred_names_from_strangers_stay_text(page, studio):
+    page.goto(studio[0])
+    settle(page)
+    page.evaluate("location.hash = '#/train'")
+    page.get_by_label("runs", exact=True).get_by_role("button").filter(has_text="onerror=").first.click()
+    settle(page)
+    page.get_by_text(PAYLOADS[0], exact=True).first.wait_for()
+    told = page.locator("main").text_content()
+    assert all(payload.strip() in told for payload in PAYLOADS if payload.isprintable())
+    assert (
+        page.evaluate("document.querySelectorAll('main iframe, main math, main style, img[src=x], [onload]').length")
+        == 0
+    )
+    page.wait_for_timeout(300)  # a dialog that a script opened would have failed the test by now
+
+
+def test_the_camera_takes_a_picture(page, studio):
+    page.goto(studio[0] + "#/maps")
+    settle(page)
+    first = page.locator(".says").inner_text()
+    page.get_by_role("button", name="Picture", exact=True).click()
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_label("camera", exact=True).wait_for()
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Take this picture").click()
+    page.wait_for_url(re.compile(r"picture=up\."))
+    settle(page)
+    wait_for_says(page, other_than=first)
+    assert page.get_by_text("your picture").count()
+
+
+def test_what_is_kept_opens_again_and_its_python_lines_give_the_same_value(page, studio, monkeypatch):
+    link, run, data, _ = studio
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(link + "#/number?layer=block1_relu1&at=5,6&channel=1&edits=block1_conv1~1~4~2")
+    page.locator("[data-value]").wait_for()
+    settle(page)
+    shown = float(page.locator("[data-value]").get_attribute("data-value"))
+    page.get_by_role("button", name="Keep", exact=True).click()
+    saved = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind, exact=True).click()
+        saved[kind] = Path(download.value.path()).read_bytes()
+        assert download.value.suggested_filename == f"number-block1_relu1.{kind.lower()}"
+    assert saved["PNG"].startswith(b"\x89PNG") and saved["SVG"].startswith(b"<svg")
+    assert (
+        saved["CSV"].startswith(b"input channel,place,patch,kernel,product,padding\n")
+        and len(saved["CSV"].splitlines()) == 28
+    )
+    page.get_by_role("button", name="Into the report").click()
+    page.get_by_text("in the report of this run").wait_for()
+    assert list((run / "views").glob("*.png")), "the view lies in the run folder"
+    page.get_by_role("button", name="Copy address").click()
+    page.get_by_text("Address copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.get_by_role("button", name="Python lines").click()
+    page.get_by_text("Python lines copied").wait_for()
+    lines = page.evaluate("navigator.clipboard.readText()")
+    label = re.search(r'picture = "(.*?)"', lines)[1]
+    assert "KernelValue(" in lines and (data / label).is_file()
+    monkeypatch.chdir(run.parents[1])
+    found = {}
+    exec(lines.replace(json.dumps(label), repr(str(data / label))).replace("print(", "found = ("), found)
+    assert shown == pytest.approx(
+        found["found"].shown, rel=1e-4, abs=1e-5
+    )  # the file is resized anew, to the same pixels
+
+
+def test_pinned_maps_come_first_and_two_epochs_lie_side_by_side(page, studio):
+    page.goto(studio[0] + "#/maps?layer=block1_relu1&channel=5&at=3,4&pins=5")
+    settle(page)
+    page.get_by_role("button", name="Unpin ch 5").wait_for()
+    sheet = page.get_by_role("group", name=re.compile("maps of block1_relu1"))
+    box = sheet.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.locator(".readout", has_text="ch 5, activation").wait_for()
+    options = page.get_by_label("beside", exact=True).locator("option").all_inner_texts()
+    epoch = next(o for o in options if o.startswith("epoch"))
+    page.get_by_label("beside", exact=True).select_option(label=epoch)
+    page.get_by_text(f"the same place in {epoch}").wait_for()
+    assert page.get_by_role("group", name=re.compile("maps of block1_relu1")).count() == 2
+
+
 def test_painting_on_the_picture_moves_the_prediction(page, studio):
     page.goto(studio[0] + "#/maps")
     settle(page)
@@ -228,10 +322,42 @@ def test_a_training_begun_on_the_page_runs_to_its_end_and_opens(page, studio):
     assert made.plan.filters == (8, 8) and made.plan.image_size == 32
     film = page.get_by_role("group", name="film strip, scrolls")
     assert film.locator("canvas[aria-label*='after epoch 3']").count(), "the same pictures move from epoch to epoch"
+    page.get_by_label("beside").select_option(label=run.name)
+    table = page.get_by_label("two runs side by side")
+    table.get_by_text("lowest validation loss").wait_for()
+    assert "epochs\t3\t6" in table.inner_text() and "better" in table.inner_text()
     page.get_by_role("link", name="Look inside").click()
     page.wait_for_url(re.compile("#/maps"))
     settle(page)
     assert page.get_by_role("group", name=re.compile("maps of ")).count() == 1
+
+
+@pytest.mark.slow
+def test_a_training_is_paused_goes_on_and_is_stopped_early_with_its_best(page, studio):
+    import convscope
+
+    link, run, _, _ = studio
+    page.goto(link)
+    settle(page)
+    page.evaluate("location.hash = '#/train?new=1'")
+    page.get_by_label("name of the run").fill("ended-early")
+    page.get_by_label("begin with").select_option("a first look, from scratch")
+    for name, value in (("epochs", "400"), ("image size", "32"), ("filters", "4")):
+        field = page.locator("form label").filter(has_text=re.compile(f"^{name}\\b")).locator("input").first
+        page.evaluate("e => e.closest('details')?.setAttribute('open', '')", field.element_handle())
+        field.fill(value)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(re.compile("run="), timeout=120_000)
+    status = page.get_by_role("status")
+    page.get_by_text(re.compile(r"epoch [2-9]\d* of 400")).wait_for(timeout=120_000)
+    page.get_by_role("button", name="Pause").click()
+    status.filter(has_text="paused").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Go on").click()
+    status.filter(has_text="running").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Stop, keep best").click(timeout=120_000)
+    status.filter(has_text="finished").wait_for(timeout=240_000)
+    made = convscope.open_run(run.parent / "ended-early")
+    assert 2 <= len(made.history.epochs) < 400 and made.card.classes == ("left", "right")
 
 
 def test_a_kernel_changed_on_the_page_changes_the_sum_and_the_model_stays(page, studio):
@@ -309,12 +435,18 @@ def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, 
     page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
     page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(link)
+    again = context.new_page() if (width, scheme) == (1280, "light") else None
     for view in VIEWS:
         page.evaluate(f"location.hash = '#/{view}'")
         settle(page)
         page.screenshot(path=shots / f"{view}-{width}-{scheme}.png")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{view} is {wide} px too wide"
+        if again:  # the address alone opens the same view
+            again.goto(page.url)
+            settle(again)
+            assert again.url == page.url and again.title() == page.title()
+            assert again.inner_text("main h1, main h2") == page.inner_text("main h1, main h2")
         if AXE.is_file():
             # run outside the page's policy, as an extension would
             found = page.evaluate(f"{AXE.read_text()}; axe.run(document, {{resultTypes: ['violations']}})")

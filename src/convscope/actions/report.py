@@ -65,7 +65,7 @@ def build_report(run: RunFolder, *, progress: Progress = silent) -> Report:
     verdict: Words = tuple((v.title, v.detail) for v in run.verdicts)
     notes: Words = tuple((note, "") for note in start.get("notes", []))
     return Report(
-        title=f"run {run.path.name}",
+        title="run" if run.path.name == "run" else f"run {run.path.name}",
         subtitle=f"{start.get('name') or card.provenance.data} · {card.network}",
         words=(headline_words(scores, which=which), *verdict, *notes),
         facts=_facts(run),

@@ -88,12 +88,20 @@ def _phase_table(history: History) -> Table:
                 name,
                 f"{first} to {following - 1}",
                 three(min(losses)) if losses else "none",
-                f"{three(max(rates))} to {three(min(rates))}" if rates else "not noted",
+                _rates_words(rates),
                 duration(sum(seconds)) if seconds else "not noted",
             )
         )
     header = ("Phase", "Epochs", "Lowest validation loss", "Learning rate", "Time")
     return Table("Phases", header, tuple(rows), numeric=(2, 4))
+
+
+def _rates_words(rates: Sequence[float]) -> str:
+    """From the highest to the lowest; one number where it stays, to the digits that are shown."""
+    if not rates:
+        return "not noted"
+    high, low = three(max(rates)), three(min(rates))
+    return high if high == low else f"{high} to {low}"
 
 
 def training_section(

@@ -42,6 +42,9 @@ def test_training_draws_each_metric_the_rate_and_the_phases():
     assert [b.title for b in section.blocks] == ["Loss", "Accuracy", "Learning rate", "Phases"]
     assert section.words == (("Fine.", "loss 0.1"),)
     assert block(section, "Phases").rows[1][:2] == ("last blocks", "6 to 12")
+    assert block(section, "Phases").rows[1][3] == "0.00100"  # a rate that stays is one number
+    falling = History(tuple({**row, "learning_rate": 1e-3 / row["epoch"]} for row in history().epochs))
+    assert block(training_section(falling, []), "Phases").rows[0][3] == "0.00100 to 0.000200"
     assert "95 % interval on 20 pictures" in block(section, "Accuracy").caption
     assert section.note == "12 epochs · 18 s"
 

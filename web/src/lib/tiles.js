@@ -74,6 +74,9 @@ export function visible(grid, left, top, width, height) {
   return found
 }
 
+/** Channels in their order without those that are 0 everywhere: the maps that are shown and ranked. */
+export const alive = (maps) => [...maps.order.data].filter((c) => maps.low.data[c] !== 0 || maps.high.data[c] !== 0)
+
 export const isSigned = (maps) => maps.low.data.some((v) => v < 0)
 
 /** Lowest and highest value of the colours of one channel: its own, or the layer's; symmetric about 0 when signed. */
