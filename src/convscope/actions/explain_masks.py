@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from convscope.actions.asking import provenance_of
+from convscope.actions.mask_blocks import block_depth
 from convscope.actions.mask_pictures import pictures_to_mark
 from convscope.actions.network import as_model_input
 from convscope.actions.predict import BATCH, known_card
@@ -136,9 +137,12 @@ def explain_masks(
         progress: told how far it is.
 
     Raises:
-        DataError: the class is found in no picture. PlanError: an unknown class or method.
+        DataError: the class is found in no picture. PlanError: an unknown class or method, or a network
+            that sees blocks of slices.
     """
     card = known_card(opened)
+    if block_depth(opened.model):
+        raise PlanError("expected a network of single slices to explain its masks, this one sees blocks of them")
     samples = pictures_to_mark(files, card, plane)
     asked = find_regions(opened, samples, read_aim(target, card.classes), progress=progress)
     inputs = as_model_input(asked.images, card.preprocess)

@@ -59,6 +59,7 @@ def prepare_masks(plan: Plan, samples: Samples, own: Any) -> Prepared:
         pyramid_channels=plan.pyramid_channels,
         norm=plan.decoder_norm,
         dropout=plan.dropout,
+        slices=plan.unet_slices,
         seed=plan.seed,
     )
     segmenter = build_segmenter(
@@ -70,6 +71,8 @@ def prepare_masks(plan: Plan, samples: Samples, own: Any) -> Prepared:
         download=plan.download,
         options=options,
     )
+    if name == "unet-3d":
+        notes = (*notes, f"it sees blocks of {plan.unet_slices} neighbouring slices; blocks overlap by half")
     return _prepared(segmenter, replace(segmenter.preprocess, fit=plan.fit), "masks", notes)
 
 

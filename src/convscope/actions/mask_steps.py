@@ -13,6 +13,7 @@ from convscope.actions.box_files import keep_pictures, kept_pictures
 from convscope.actions.dataset import Parts
 from convscope.actions.evaluate import matched
 from convscope.actions.marked_networks import prepare_masks
+from convscope.actions.mask_blocks import block_depth, blocked_maps
 from convscope.actions.mask_files import mask_rows, read_masks, write_masks, write_pngs
 from convscope.actions.mask_looks import WHOLE, Looks, looked_at, slid_maps
 from convscope.actions.mask_strips import keep_strips, strips_section
@@ -110,7 +111,7 @@ def find_masks(
         DataError: no readable picture.
     """
     card = known_card(opened)
-    look = slid_maps if looks.slide else _framed
+    look = blocked_maps if block_depth(opened.model) else slid_maps if looks.slide else _framed
     masks: list[np.ndarray] = []
     indices: list[int] = []
     for index, maps in look(opened.model, card, samples, looks):

@@ -16,6 +16,7 @@ from convscope.actions.run import Run
 from convscope.actions.run_folder import PLAN, SWEPT
 from convscope.actions.scan_report import write_audit
 from convscope.actions.steps import steps_for
+from convscope.data.blocks import blocks_of
 from convscope.errors import ModelError, PlanError, RunError
 from convscope.files.atomic import sweep_temporary, write_text
 from convscope.files.journal import JOURNAL, JournalFile
@@ -193,7 +194,8 @@ def _fit(
     from convscope.training.job import TrainingJob
     from convscope.training.stopping import DivergedError
 
-    job = TrainingJob(parts.train, parts.val, prepared.preprocess, plan, parts.sha256, team)
+    train_part, val_part = _as_seen(parts, prepared, plan)
+    job = TrainingJob(train_part, val_part, prepared.preprocess, plan, parts.sha256, team)
     shown = parts.val if len(parts.val) else parts.train
     watched: list[Any] = []
     if team.is_alone:  # one process can't run a model that lies on all devices
@@ -212,6 +214,19 @@ def _fit(
     except DivergedError:
         judge(run, parts, plan, diverged=True)
         raise
+
+
+def _as_seen(parts: Parts, prepared: Any, plan: Plan) -> tuple[Samples, Samples]:
+    """What is trained and validated on: pictures, or the blocks of slices that some segmenters see."""
+    from convscope.actions.mask_blocks import block_depth
+    from convscope.training.plan_check import check_plan
+
+    depth = block_depth(prepared.model) if parts.samples.task == "segment" else 0
+    if not depth:
+        return parts.train, parts.val
+    train_part, val_part = blocks_of(parts.train, depth), blocks_of(parts.val, depth)
+    check_plan(plan, train_part)
+    return train_part, val_part
 
 
 def _taken_back(prepared: Any, parts: Parts, plan: Plan, team: Team) -> Any:

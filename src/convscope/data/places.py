@@ -53,16 +53,16 @@ def mask_in_frame(mask: np.ndarray, place: Letterbox) -> np.ndarray:
     """Bring a mask into the network's frame: each frame pixel takes the class at its own centre.
 
     Args:
-        mask: (height, width) integers, of the whole picture.
+        mask: (height, width) integers, of the whole picture; of a block (height, width, slices).
         place: from `place_of`.
 
     Returns:
-        (frame height, frame width) of the same dtype; VOID where there is no picture.
+        (frame height, frame width), of a block with its slices, of the same dtype; VOID where there is no picture.
 
     Raises:
         DataError: a mask of another size than its picture.
     """
-    if mask.shape != place.picture_hw:
+    if mask.shape[:2] != place.picture_hw:
         raise DataError(f"expected a mask of {place.picture_hw} pixels as its picture, got {mask.shape}")
     indices = []
     for axis in (0, 1):
@@ -71,7 +71,7 @@ def mask_in_frame(mask: np.ndarray, place: Letterbox) -> np.ndarray:
     rows, columns = indices
     inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))
     taken = mask[np.clip(rows, 0, mask.shape[0] - 1)][:, np.clip(columns, 0, mask.shape[1] - 1)]
-    return np.where(inside, taken, VOID).astype(mask.dtype)
+    return np.where(inside.reshape(*inside.shape, *[1] * (mask.ndim - 2)), taken, VOID).astype(mask.dtype)
 
 
 def mask_in_picture(mask: np.ndarray, place: Letterbox) -> np.ndarray:

@@ -107,9 +107,15 @@ class Augmenter:
         return mirror(images, draws)
 
     def move_labels(self, labels: Any, draws: dict[str, Any]) -> Any:
-        """Move masks (n, h, w) of integers as `apply` moves their pictures; colours and erasing leave them alone."""
+        """Move masks (n, h, w) of integers as `apply` moves their pictures; colours and erasing leave them alone.
+
+        Those of blocks, (n, h, w, slices), are moved alike in every slice.
+        """
         if is_moved(draws):
-            return resample_labels(labels, backward_map(draws, self._shape[0], self._shape[1]))
+            back = backward_map(draws, self._shape[0], self._shape[1])
+            if len(labels.shape) == 3:
+                return resample_labels(labels, back)
+            return ops.stack([resample_labels(labels[..., i], back) for i in range(labels.shape[3])], axis=-1)
         return mirror(labels, draws)
 
     def _to_pixels(self, images: Any) -> Any:

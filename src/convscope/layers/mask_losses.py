@@ -1,6 +1,7 @@
 """Losses on masks: cross-entropy, Dice, Tversky, focal, boundary, and sums of them; void pixels count in none.
 
-Each part maps truth (n, h, w, k) of 0 and 1, probabilities (n, h, w, k) and valid (n, h, w) to one number per picture.
+Each part maps truth (n, h, w, k) of 0 and 1, probabilities (n, h, w, k) and valid (n, h, w) to one number per picture;
+blocks of volumes have one more axis after the width.
 """
 
 from __future__ import annotations
@@ -27,8 +28,13 @@ BORDER = 3  # side of the window that finds the border of a region, in pixels
 Part = Callable[[Any, Any, Any, Any], Any]
 
 
+def _sum(values: Any) -> Any:
+    """Over the pixels or voxels of each picture: (n, *spatial, k) -> (n, k)."""
+    return ops.sum(values, axis=tuple(range(1, len(values.shape) - 1)))
+
+
 def _mean_over(values: Any, valid: Any) -> Any:
-    return ops.sum(values * valid, axis=(1, 2)) / ops.maximum(ops.sum(valid, axis=(1, 2)), 1.0)
+    return _sum((values * valid)[..., None])[:, 0] / ops.maximum(_sum(valid[..., None])[:, 0], 1.0)
 
 
 def cross_entropy(truth: Any, said: Any, valid: Any, weights: Any) -> Any:
@@ -54,8 +60,8 @@ def tversky(truth: Any, said: Any, valid: Any, weights: Any, *, missed: float = 
     Source: Salehi et al. 2017, equation 3; Milletari et al. 2016 for Dice, with the plain sums of MONAI's DiceLoss.
     """
     said, seen = said * valid[..., None], truth * valid[..., None]
-    both = ops.sum(seen * said, axis=(1, 2))
-    only_truth, only_said = ops.sum(seen, axis=(1, 2)) - both, ops.sum(said, axis=(1, 2)) - both
+    both = _sum(seen * said)
+    only_truth, only_said = _sum(seen) - both, _sum(said) - both
     invented = 1.0 - missed
     index = (2 * both + SMOOTH) / (2 * (both + missed * only_truth + invented * only_said) + SMOOTH)
     share = weights / ops.sum(weights)
@@ -75,8 +81,8 @@ def boundary(truth: Any, said: Any, valid: Any, weights: Any) -> Any:
     seen, said = truth * valid[..., None], said * valid[..., None]
     true_border, said_border = _border(seen), _border(said)
     wide_truth, wide_said = _widened(true_border), _widened(said_border)
-    precision = (ops.sum(said_border * wide_truth, axis=(1, 2)) + SMOOTH) / (ops.sum(said_border, axis=(1, 2)) + SMOOTH)
-    recall = (ops.sum(true_border * wide_said, axis=(1, 2)) + SMOOTH) / (ops.sum(true_border, axis=(1, 2)) + SMOOTH)
+    precision = (_sum(said_border * wide_truth) + SMOOTH) / (_sum(said_border) + SMOOTH)
+    recall = (_sum(true_border * wide_said) + SMOOTH) / (_sum(true_border) + SMOOTH)
     share = weights / ops.sum(weights)
     return ops.sum((1 - 2 * precision * recall / (precision + recall)) * share, axis=-1)
 
@@ -107,7 +113,8 @@ class MaskLoss(_Loss):
         class_weights: one for each class, or None for equal ones.
 
     Call:
-        y_true (n, h, w) class index, VOID where nothing is said; y_pred (n, h, w, classes) probabilities.
+        y_true (n, h, w) class index, VOID where nothing is said; y_pred (n, h, w, classes) probabilities; or with one
+        more axis each.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class MaskIoU(_Metric):
         valid = ops.cast(ops.not_equal(index, VOID), "float32")[..., None]
         truth = ops.one_hot(ops.where(ops.equal(index, VOID), 0, index), self.classes, dtype="float32") * valid
         said = ops.one_hot(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), self.classes, dtype="float32") * valid
-        axes = (0, 1, 2)
+        axes = tuple(range(len(truth.shape) - 1))
         both = ops.sum(truth * said, axis=axes)
         self.both.assign(self.both + both)
         self.either.assign(self.either + ops.sum(truth, axis=axes) + ops.sum(said, axis=axes) - both)

@@ -20,6 +20,7 @@ class SegmenterOptions:
         pyramid_channels: fpn and deeplab: width of the maps that are put together.
         norm: after each convolution of the decoder.
         dropout: share of whole maps dropped before the last layer and, in unet, at the coarsest level.
+        slices: unet-3d: neighbouring slices of a block.
         seed: of everything drawn at random.
     """
 
@@ -28,6 +29,7 @@ class SegmenterOptions:
     pyramid_channels: int = 96
     norm: Literal["batch", "group", "none"] = "batch"
     dropout: float = 0.1
+    slices: int = 16
     seed: int = 0
 
 
@@ -70,8 +72,10 @@ class Encoder:
 class Segmenter(Network):
     """A built segmenter: (n, h, w, channels) float32 pixels 0..255 -> (n, h, w, classes) probabilities.
 
+    unet-3d takes slices in the place of channels and answers (n, h, w, slices, classes).
+
     Attributes:
-        kind: "unet", "fpn" or "deeplab".
+        kind: "unet", "unet-3d", "fpn" or "deeplab".
         classes: how many, background included.
         backbone: name of the backbone, "" for none.
         skips: layers of the encoder that the decoder reads, fine to coarse.

@@ -34,6 +34,7 @@ DEFAULT_HW = (256, 256)
 
 SEGMENTERS: dict[str, SegmenterEntry] = {
     "unet": SegmenterEntry("unet", "", "convscope.models.unet:build_unet"),
+    "unet-3d": SegmenterEntry("unet-3d", "", "convscope.models.unet_3d:build_unet_3d"),
     "fpn": SegmenterEntry("fpn", LITE0, "convscope.models.mask_pyramid:build_fpn"),
     "deeplab": SegmenterEntry("deeplab", LITE0, "convscope.models.deeplab:build_deeplab"),
 }
@@ -65,10 +66,10 @@ def build_segmenter(
     """Build a segmenter of the catalogue.
 
     Args:
-        name: "unet", "fpn" or "deeplab", each with "+backbone" where another encoder is wanted.
+        name: "unet", "fpn" or "deeplab", each with "+backbone" where another encoder is wanted; "unet-3d".
         classes: how many, background included, at least 2.
         frame_hw: height and width of the frame in pixels; None for 256 x 256.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for grey; unet-3d sees grey slices.
         weights: of the backbone: "imagenet", "none", or the path of a file; unet alone has none.
         download: fetch missing weights from Keras' own addresses.
         options: None for the usual ones.

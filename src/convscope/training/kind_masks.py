@@ -51,7 +51,8 @@ class MaskEncoder:
         """Read the masks, bring them to the frame, move them with their pictures.
 
         Returns:
-            (n, h, w, c) float32 pictures and (n, h, w) int32 class indices, VOID where nothing is said.
+            (n, h, w, c) float32 pictures and (n, h, w) int32 class indices, VOID where nothing is said; of blocks
+            (n, h, w, slices) both.
 
         Raises:
             DataError: pictures without masks, or a mask that can't be read.
@@ -70,7 +71,7 @@ class MaskEncoder:
 
 
 def frame_mask(truth: MaskTruth, preprocess: Preprocess) -> np.ndarray:
-    """One mask in the network's frame, (height, width) uint8."""
+    """One mask in the network's frame, (height, width) uint8; of a block with its slices as third axis."""
     return mask_in_frame(truth.read(), place_of(truth.picture_hw, preprocess))
 
 
@@ -122,12 +123,12 @@ def mask_kind(network: Network | Any, job: TrainingJob) -> MaskKind:
     """
     whole = network if isinstance(network, keras.Model) else network.model
     frame, k = job.preprocess, len(job.train.classes)
-    wanted = (frame.height, frame.width, k)
     found = tuple(whole.output_shape[1:])
+    wanted = (frame.height, frame.width, *([frame.channels] if len(found) == 4 else []), k)
     if found != wanted:
         raise ModelError(
-            f"expected an output of shape (n, {wanted[0]}, {wanted[1]}, {k}), one probability for each of {k} classes "
-            f"at each pixel; {whole.name} has (n, {', '.join(str(v) for v in found)})"
+            f"expected an output of shape (n, {', '.join(map(str, wanted))}), one probability for each of {k} classes "
+            f"at each pixel; {whole.name} has (n, {', '.join(map(str, found))})"
         )
     return MaskKind(network, whole, job)
 

@@ -85,7 +85,8 @@ class Plan(BaseModel):
         "network",
         "efficientnet-lite0",
         "Name of the network; see `convscope models`. For boxes yolo-n, yolo-s, yolo-m, yolo or faster-rcnn, for masks "
-        "unet, fpn or deeplab, each with +BACKBONE; a classifier's name alone stands for yolo+NAME or unet+NAME.",
+        "unet, fpn or deeplab, each with +BACKBONE, or unet-3d for volumes; a classifier's name alone stands for "
+        "yolo+NAME or unet+NAME.",
         min_length=1,
     )
     weights: str = _option("network", "imagenet", "imagenet, none, or a file with weights.", min_length=1)
@@ -114,6 +115,7 @@ class Plan(BaseModel):
     pyramid_channels: int = _option("network", 96, "Boxes, fpn, deeplab: width of the neck's maps.", ge=8, le=1024)
     unet_depth: int = _option("network", 4, "unet without a backbone: how often the picture is halved.", ge=1, le=8)
     unet_width: int = _option("network", 16, "unet: maps of the finest level, doubled at each halving.", ge=4, le=256)
+    unet_slices: int = _option("network", 16, "unet-3d: neighbouring slices of a block.", ge=2, le=256)
     decoder_norm: Literal["batch", "group", "none"] = _option(
         "network", "batch", "Masks: what follows each convolution of the decoder."
     )
