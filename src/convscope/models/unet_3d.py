@@ -13,7 +13,7 @@ from convscope.backend.selection import load_keras
 from convscope.errors import PlanError
 from convscope.models.decoding import DECODER_SEED, GROUPS
 from convscope.models.parts import OUTPUTS, PIXELS, seeds_from
-from convscope.models.segmenter import MaskWish, Segmenter
+from convscope.models.segmenter import MaskWish, Segmenter, SegmenterOptions
 from convscope.records.geometry import Preprocess
 
 keras = load_keras()
@@ -32,25 +32,7 @@ def build_unet_3d(wish: MaskWish) -> Segmenter:
         raise PlanError(f"expected blocks of at least 2 slices, got {options.slices}")
     seeds = seeds_from(options.seed + DECODER_SEED)
     pixels = keras.Input((*wish.frame_hw, options.slices), name=PIXELS)
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_pixels")(pixels)
-    x = keras.layers.Reshape((*wish.frame_hw, options.slices, 1), name="as_voxels")(x)
-    skips: list[Any] = []
-    for level in range(options.depth + 1):
-        if level:
-            skips.append(x)
-            x = keras.layers.MaxPooling3D(2, padding="same", name=f"down{level}_pool")(x)
-        x = _double(x, options.width * 2**level, f"down{level}", norm=options.norm, seeds=seeds)
-    if options.dropout:
-        x = keras.layers.SpatialDropout3D(options.dropout, seed=next(seeds), name="middle_dropout")(x)
-    for level in reversed(range(options.depth)):
-        x = _enlarged(x, skips[level], f"up{level}")
-        x = keras.layers.Concatenate(name=f"up{level}_join")([x, skips[level]])
-        x = _double(x, options.width * 2**level, f"up{level}", norm=options.norm, seeds=seeds)
-    if options.dropout:
-        x = keras.layers.SpatialDropout3D(options.dropout, seed=next(seeds), name="dropout")(x)
-    start = keras.initializers.GlorotUniform(seed=next(seeds))
-    x = keras.layers.Conv3D(wish.classes, 1, kernel_initializer=start, dtype="float32", name="class_maps")(x)
-    outputs = keras.layers.Softmax(dtype="float32", name=OUTPUTS)(x)
+    outputs = _class_maps(_decoded(pixels, options, seeds), wish, seeds)
     model = keras.Model(pixels, outputs, name=wish.name.replace("-", "_"))
     height, width = wish.frame_hw
     return Segmenter(
@@ -68,6 +50,34 @@ def build_unet_3d(wish: MaskWish) -> Segmenter:
         backbone="",
         skips=tuple(f"down{level}b_relu" for level in range(options.depth)),
     )
+
+
+def _decoded(pixels: Any, options: SegmenterOptions, seeds: Iterator[int]) -> Any:
+    """The contracting and the expanding path: (n, h, w, slices, width)."""
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_pixels")(pixels)
+    x = keras.layers.Reshape((*pixels.shape[1:], 1), name="as_voxels")(x)
+    skips: list[Any] = []
+    for level in range(options.depth + 1):
+        if level:
+            skips.append(x)
+            x = keras.layers.MaxPooling3D(2, padding="same", name=f"down{level}_pool")(x)
+        x = _double(x, options.width * 2**level, f"down{level}", norm=options.norm, seeds=seeds)
+    if options.dropout:
+        x = keras.layers.SpatialDropout3D(options.dropout, seed=next(seeds), name="middle_dropout")(x)
+    for level in reversed(range(options.depth)):
+        x = _enlarged(x, skips[level], f"up{level}")
+        x = keras.layers.Concatenate(name=f"up{level}_join")([x, skips[level]])
+        x = _double(x, options.width * 2**level, f"up{level}", norm=options.norm, seeds=seeds)
+    return x
+
+
+def _class_maps(x: Any, wish: MaskWish, seeds: Iterator[int]) -> Any:
+    """Drop-out, 1 x 1 x 1 convolution and softmax: (n, h, w, slices, classes) float32 that sum to 1."""
+    if wish.options.dropout:
+        x = keras.layers.SpatialDropout3D(wish.options.dropout, seed=next(seeds), name="dropout")(x)
+    start = keras.initializers.GlorotUniform(seed=next(seeds))
+    x = keras.layers.Conv3D(wish.classes, 1, kernel_initializer=start, dtype="float32", name="class_maps")(x)
+    return keras.layers.Softmax(dtype="float32", name=OUTPUTS)(x)
 
 
 def _double(x: Any, filters: int, name: str, *, norm: str, seeds: Iterator[int]) -> Any:
