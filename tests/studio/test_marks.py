@@ -90,6 +90,9 @@ def test_the_boxes_of_a_detector_and_why_it_says_one(tmp_path):
     facts, arrays = unpack(client.get("/api/heat", params={**question, "how": "grad-cam", "target": "1"}).content)
     assert "D-RISE" in facts["target"]["label"] and np.isfinite(arrays["heat"]).all() and arrays["heat"].any()
     assert client.get("/api/heat", params={**question, "how": "grad-cam", "target": "9999"}).status_code == 400
+    judged = client.get("/api/judge", params={**question, "how": "grad-cam", "target": "1"}).json()
+    assert set(judged["methods"]) == {"grad-cam", "random map"}
+    assert all(np.isfinite(judged["table"][m]["deletion"]["value"]) for m in judged["methods"])
 
 
 def test_the_slices_of_a_volume_lie_beside_each_other(tmp_path):

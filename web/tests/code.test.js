@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { explainLines, pictureLine, scopeLines } from '../src/lib/code.js'
 import { cell } from '../src/lib/numbers.js'
+import { heaviest } from '../src/lib/sums.js'
+import { alive } from '../src/lib/tiles.js'
 
 test('a saved model needs two lines', () => {
   expect(scopeLines('digits')).toBe('import convscope\n\nscope = convscope.Scope("digits")')
@@ -39,4 +41,19 @@ test('each method is a line; target and layer only where they were chosen', () =
 test('numbers in narrow cells are shortened, never cut', () => {
   expect([0.310, -0.00392, -0.00056, 1.23e-7, -123456, 0, -0.0824].map((v) => cell(v))).toEqual(['0.310', '−0.0039', '−5.6e−4', '1.23e−7', '−1.23e5', '0', '−0.0824'])
   for (let i = 0; i < 400; i++) expect(cell((-1) ** i * 10 ** (i / 20 - 12)).length).toBeLessThanOrEqual(7)
+})
+
+test('of a long row of inputs the heaviest come first, and nothing of the sum is lost', () => {
+  const products = [0.1, -3, NaN, 2, -0.2]
+  const group = { channel: -1, columns: 16, sum: -1.1, cells: products.map((product, index) => ({ product, index, padding: false })) }
+  const found = heaviest(group, 2)
+  expect(found.cells.map((c) => c.index)).toEqual([1, 3])
+  expect(found.columns).toBe(4)
+  expect(found.part + products.filter((p, i) => ![1, 3].includes(i) && Number.isFinite(p)).reduce((a, b) => a + b, 0)).toBeCloseTo(group.sum)
+  expect(heaviest(group, Infinity).cells).toHaveLength(5)
+})
+
+test('maps that are 0 everywhere have no rank', () => {
+  const maps = { order: { data: new Int32Array([3, 0, 2, 1]) }, low: { data: [0, -1, 0, 0] }, high: { data: [2, 0, 0, 5] } }
+  expect(alive(maps)).toEqual([3, 0, 1])
 })

@@ -171,6 +171,24 @@ def score_model(detector: Any) -> Any:
     return keras.Model([pixels, wanted], score, name="box_score")
 
 
+def one_box_model(detector: Any, wanted: np.ndarray) -> Any:
+    """A model of pictures alone that gives how much the detector says one box; layers are shared.
+
+    Args:
+        detector: `Detector.model`.
+        wanted: (5,) xyxy in pixels of the frame, and the class.
+    """
+    from convscope.layers.box_likeness import BoxLikeness
+
+    keras = load_keras()
+    pixels = keras.Input(detector.input_shape[1:], name="pixels_asked")
+    outputs = detector(pixels)
+    nothing = keras.ops.reshape(pixels, (-1, int(np.prod(detector.input_shape[1:]))))[:, :5] * 0.0
+    fixed = nothing + np.asarray(wanted, np.float32)[None]  # the same box for every picture of a batch
+    score = BoxLikeness(name="likeness")(outputs["boxes"], outputs["scores"], fixed)
+    return keras.Model(pixels, score, name="one_box_score")
+
+
 def first_output(outputs: Any) -> Any:
     """The scores of `score_model` as (n,)."""
     return outputs[:, 0] if len(outputs.shape) == 2 else outputs

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from convscope.actions.explain_boxes import WORDS, first_output, layers_for, score_model
+from convscope.actions.explain_boxes import WORDS, first_output, layers_for, one_box_model, score_model
 from convscope.actions.look import Scope
 from convscope.actions.predict import known_card
 from convscope.errors import TargetError
 from convscope.explaining.engine import Wish, explain
+from convscope.explaining.judge import judge
 from convscope.explaining.method import method as registered
 from convscope.models.detector_outputs import decode_outputs
 from convscope.records.attribution import Attribution
 from convscope.records.card import Opened
+from convscope.records.judgement import Judgement
 from convscope.scope.aims import region
 from convscope.scope.tap import Probe
 from convscope.scope.target import Target, TargetLike
@@ -71,17 +74,34 @@ def box_heat(scope: Scope, given: Given, how: str, number: int, layer: str | Non
     Raises:
         TargetError: no such box.
     """
-    boxes = boxes_said(scope, given)["boxes"]
-    if not 0 <= number < len(boxes):
-        raise TargetError(f"expected a box from 0 to {len(boxes) - 1} of this picture, got {number}; choose a box")
-    row = boxes[number]
-    wanted = np.array([[*row["box"], row["index"]]], np.float32)
+    row, wanted = _chosen_box(scope, given, number)
     if scope.model not in _SCORED:
         _SCORED[scope.model] = Probe(score_model(scope.model), batch_size=8)
     _, layers = layers_for(Opened(scope.model, scope.card), wanted, layer, registered(how).needs_layer)[0]
     aim = Target(function=first_output, words=WORDS)
     label = f"{row['name']} {row['value']:.2f}"
     return explain(_SCORED[scope.model], [given.inputs, wanted], how, aim, wish=Wish(layer=layers), labels=(label,))
+
+
+def _chosen_box(scope: Scope, given: Given, number: int) -> tuple[dict[str, Any], np.ndarray]:
+    boxes = boxes_said(scope, given)["boxes"]
+    if not 0 <= number < len(boxes):
+        raise TargetError(f"expected a box from 0 to {len(boxes) - 1} of this picture, got {number}; choose a box")
+    row = boxes[number]
+    return row, np.array([[*row["box"], row["index"]]], np.float32)
+
+
+def judged_box(scope: Scope, given: Given, hows: Sequence[str], number: int) -> Judgement:
+    """How far the heat of these methods for one box can be believed: what hiding its pixels does to the box's score.
+
+    Raises:
+        TargetError: no such box.
+    """
+    _, wanted = _chosen_box(scope, given, number)
+    heats = {how: box_heat(scope, given, how, number, None) for how in hows}
+    probe = Probe(one_box_model(scope.model, wanted[0]), batch_size=8)
+    aim = Target(function=first_output, words=WORDS)
+    return judge(probe, given.inputs, heats, aim, sanity=False)
 
 
 def mask_target(scope: Scope, given: Given, label: int) -> tuple[Probe, TargetLike]:

@@ -104,7 +104,9 @@ def judged(desk: TheDesk, model: str, *, picture: str, how: str, target: str = "
     with desk.using(model) as scope:
         task = scope.card.task if scope.card else "classify"
         if task == "detect":
-            raise PlanError("expected a classifier or a segmenter to judge explanations of; the judge has no boxes yet")
+            from convscope.studio.marks import judged_box
+
+            return plain(judged_box(scope, given, names, aim(target) or 0).as_dict())
         if task == "segment":
             from convscope.studio.marks import mask_target
 

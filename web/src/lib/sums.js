@@ -85,6 +85,7 @@ export function words(worked, found) {
   if (!cells.length) return 'No value of the layer before reaches this place.'
   if (worked.operation === 'maximum') return `The largest of ${cells.length} values is taken; the others do not count here.`
   if (worked.operation === 'mean') return `${cells.length} values are averaged: each counts one ${cells.length}th.`
+  if (!worked.kernel && cells.length === 1) return `One value goes in: ${three(cells[0].patch)}.`
   if (!worked.kernel) return `${cells.length} values are joined: ${worked.operation}.`
   const up = cells.filter((c) => c.product > 0).reduce((s, c) => s + c.product, 0)
   const down = cells.filter((c) => c.product < 0).reduce((s, c) => s + c.product, 0)
