@@ -191,6 +191,19 @@ def test_the_film_holds_what_was_watched(studio):
     assert len(arrays["pictures"]) == len(images) == len(facts["labels"])
 
 
+def test_the_film_shows_the_first_maps_of_the_finished_network_at_its_end(studio, scope):
+    from convscope.explaining.watching import read_glances
+
+    facts, arrays = unpack(get(studio, f"runs/{studio[1]}/film").content)
+    assert facts["layer"] == "block1_relu1" and arrays["maps"].shape == (7, len(facts["labels"]), 4, 32, 32)
+    images, _ = read_glances(studio[3])
+    own = scope.feature_maps(np.asarray(images, np.float32), "block1_relu1", rank_by="index")[0].maps[..., :4]
+    rows = get(studio, f"runs/{studio[1]}").json()["history"]
+    best = facts["epochs"].index(min(rows, key=lambda row: row["val_loss"])["epoch"])  # its weights became the model
+    np.testing.assert_allclose(arrays["maps"][best], np.moveaxis(own, -1, 1), rtol=2e-3, atol=2e-3)  # kept as float16
+    assert np.abs(arrays["maps"][0] - arrays["maps"][-1]).max() > 0.01, "they move while it learns"
+
+
 def test_units_and_top_pictures(studio, scope):
     units = get(studio, "units", model=studio[1], layer="block2_relu1", data=studio[2]).json()
     assert units["n"] == 28 and len(units["maximum"]) == 8

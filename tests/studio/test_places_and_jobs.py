@@ -101,6 +101,7 @@ def test_a_training_begun_here_is_stopped_with_a_checkpoint_goes_on_and_is_finis
         assert os.getsid(jobs._STARTED[folder].pid) != os.getsid(0)  # closing the studio does not reach it
         jobs.stop(folder)
         wait(lambda: not jobs.is_running(folder))
+        assert jobs.last_words(folder) == "", "a pause is no mistake"
         done = epochs()
         assert 2 <= done < 500 and any((folder / "checkpoints").iterdir())
         jobs.go_on(folder, None)

@@ -19,7 +19,7 @@ from convscope.data.loader import Loader
 from convscope.errors import ConvscopeError
 from convscope.explaining.engine import Limits, Wish
 from convscope.explaining.method import method as registered
-from convscope.explaining.watching import PREFIX, heat_look
+from convscope.explaining.watching import MAPS, PREFIX, heat_look
 from convscope.files.atomic import atomic_file, write_json
 from convscope.files.journal import JournalFile, plain
 from convscope.records.report import Section
@@ -32,6 +32,7 @@ keras = load_keras()
 _Callback: Any = keras.callbacks.Callback
 
 FACTS = "pictures.json"
+WATCHED_MAPS, LONGEST_PX = 4, 48  # of one layer, shrunk: a few kilobytes an epoch
 
 
 def watch_filters(folder: Path, prepared: Prepared, plan: Plan) -> list[Any]:
@@ -66,13 +67,35 @@ def watch(folder: Path, samples: Samples, prepared: Prepared, plan: Plan) -> lis
         return []
     truth = [int(np.asarray(chosen.truth)[i]) for i in batch.indices]
     labels = [chosen.pictures.keys[int(i)] for i in batch.indices]
-    facts = {"truth": truth, "labels": labels, "classes": list(samples.classes), "method": how.name}
+    layer = mapped_layer(prepared.model)
+    facts = {"truth": truth, "labels": labels, "classes": list(samples.classes), "method": how.name, "layer": layer}
     write_json(folder / "watch" / FACTS, plain(facts))
     wish = Wish(saved_layer=prepared.feature_layer if how.needs_layer else "")
     names = [samples.classes[i] for i in truth]
     look = heat_look(how.name, names, wish=wish, limits=Limits(batch_size=8), classes=samples.classes)
     inputs = as_model_input(batch.images, prepared.preprocess)
-    return [_Watching(folder, inputs, look, every=plan.watch_every, whole=prepared.model)]
+    return [_Watching(folder, inputs, look, every=plan.watch_every, whole=prepared.model, layer=layer)]
+
+
+def mapped_layer(model: Any) -> str:
+    """The layer whose first maps are watched: the activation after the first convolution, or that convolution.
+
+    Returns:
+        A name; "" for a model that hides its layers, or takes channels first.
+    """
+    try:
+        layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
+    except (AttributeError, ValueError):  # no graph, or a layer that is called several times
+        return ""
+    first = next((i for i, layer in enumerate(layers) if isinstance(layer, keras.layers.Conv2D)), None)
+    if first is None or layers[first].data_format != "channels_last":
+        return ""
+    after = [layer for layer in layers[first : first + 4] if "ReLU" in type(layer).__name__ or _bends(layer)]
+    return str((after or layers[first : first + 1])[0].name)
+
+
+def _bends(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Activation)
 
 
 def film(folder: Path) -> list[Section]:
@@ -123,15 +146,20 @@ class _Filters(_Callback):
 class _Watching(Watch):
     """Watch over all phases of a run; what can't be explained ends the watching, not the training."""
 
-    def __init__(self, folder: Path, images: np.ndarray, look: Look, *, every: int, whole: Any) -> None:
-        super().__init__(images, folder=folder, look=look, every=every, whole=whole, count=lambda: epochs_done(folder))
+    def __init__(
+        self, folder: Path, images: np.ndarray, look: Look, *, every: int, whole: Any, layer: str = ""
+    ) -> None:
+        layers = (layer,) if layer else ()
+        super().__init__(
+            images, folder=folder, layers=layers, look=look, every=every, whole=whole, count=lambda: epochs_done(folder)
+        )
         self._run, self._is_over = folder, False
 
     def _see(self) -> dict[str, np.ndarray]:
         if self._is_over:
             return {}
         try:
-            return super()._see()
+            return {name: _few(seen) if name.startswith(MAPS) else seen for name, seen in super()._see().items()}
         except ConvscopeError as error:
             self._is_over = True
             JournalFile(self._run).write("note", text=f"the pictures are not watched: {error}")
@@ -140,3 +168,9 @@ class _Watching(Watch):
     def _write(self, epoch: int, seen: dict[str, np.ndarray]) -> None:
         if PREFIX in seen:
             super()._write(epoch, seen)
+
+
+def _few(maps: np.ndarray) -> np.ndarray:
+    """The same few maps of each epoch, every so many pixels: (n, h, w, c) -> (n, at most 48, at most 48, at most 4)."""
+    step = -(-max(maps.shape[1:3]) // LONGEST_PX)
+    return np.ascontiguousarray(maps[:, ::step, ::step, :WATCHED_MAPS])

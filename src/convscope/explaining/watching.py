@@ -15,7 +15,7 @@ from convscope.explaining.engine import Limits, Wish, explain
 from convscope.scope.tap import Probe
 from convscope.scope.target import TargetLike
 
-PREFIX = "look:heat"
+PREFIX, MAPS = "look:heat", "maps:"
 
 
 def heat_look(
@@ -51,11 +51,19 @@ def heat_look(
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """One epoch of a watched training: the model's outputs and the heat of the same pictures."""
+    """One epoch of a watched training: outputs, heat and maps of the same pictures.
+
+    Attributes:
+        epoch: 0 is before the first.
+        outputs: of the model, (n, units).
+        heat: (n, h, w) float32.
+        maps: (n, h, w, k) float32, the first few of one layer; None where none were kept.
+    """
 
     epoch: int
     outputs: np.ndarray
     heat: np.ndarray
+    maps: np.ndarray | None = None
 
 
 def read_glances(run: str | Path) -> tuple[np.ndarray, tuple[Glance, ...]]:
@@ -71,7 +79,8 @@ def read_glances(run: str | Path) -> tuple[np.ndarray, tuple[Glance, ...]]:
         with np.load(file, allow_pickle=False) as arrays:
             images = arrays.get("images", images)
             if PREFIX in arrays:
-                found.append(Glance(int(file.stem.split("-")[1]), arrays["outputs"], arrays[PREFIX]))
+                maps = next((arrays[name].astype(np.float32) for name in arrays if name.startswith(MAPS)), None)
+                found.append(Glance(int(file.stem.split("-")[1]), arrays["outputs"], arrays[PREFIX], maps))
     if images is None or not found:
         raise DataError(f"{folder}: expected epochs with heat, found none; train with Watch(images, look=heat_look())")
     return images, tuple(found)

@@ -16,6 +16,8 @@ FRAMES = 9
 def packed_film(folder: Path) -> bytes:
     """Pictures (n, h, w, 1 or 3) uint8, heat (epochs, n, rows, columns) float32, and what was said; empty where none.
 
+    Where maps were watched, "maps" as (epochs, n, maps, rows, columns) float32 as well.
+
     At most nine epochs, evenly spaced, the first and the last among them.
 
     Raises:
@@ -38,11 +40,16 @@ def packed_film(folder: Path) -> bytes:
         "labels": told["labels"],
         "classes": told["classes"],
         "method": told["method"],
+        "layer": told.get("layer", ""),
         "truth": truth,
         "says": shares.argmax(axis=-1),
         "probability": shares[:, np.arange(len(truth)), truth],
     }
-    return pack(words, {"pictures": for_the_eye(images), "heat": np.stack([g.heat for g in seen]).astype(np.float32)})
+    arrays = {"pictures": for_the_eye(images), "heat": np.stack([g.heat for g in seen]).astype(np.float32)}
+    maps = [g.maps for g in seen if g.maps is not None]
+    if len(maps) == len(seen):
+        arrays["maps"] = np.ascontiguousarray(np.moveaxis(np.stack(maps), -1, 2))
+    return pack(words, arrays)
 
 
 def _shares(outputs: np.ndarray) -> np.ndarray:

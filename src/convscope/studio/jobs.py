@@ -29,6 +29,7 @@ from convscope.training.plan import Plan
 
 NICE, WAIT_S = 5, 600
 ASKED, LOG = "asked.toml", "training.log"
+BEGUN, STOPPED = "$ convscope ", "training stopped with a checkpoint"  # a line of the log for each process; a pause
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
 
@@ -134,17 +135,22 @@ def is_running(folder: Path) -> bool:
 
 
 def last_words(folder: Path) -> str:
-    """The last line that the training wrote to its log: why it ended, where it did not begin."""
+    """Why the last process of a training ended where it should not have, without its path; "" for nothing."""
     log = folder / LOG
     if not log.is_file():
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
-    told = [line for line in lines if line.startswith("convscope: ")]
-    return shown(told[-1].removeprefix("convscope: ")) if told else ""
+    begun = max((i for i, line in enumerate(lines) if line.startswith(BEGUN)), default=-1)
+    told = [line for line in lines[begun + 1 :] if line.startswith("convscope: ")]
+    if not told or STOPPED in told[-1]:
+        return ""
+    return shown(told[-1].removeprefix("convscope: ").replace(str(folder), folder.name))
 
 
 def _spawn(folder: Path, command: list[str]) -> None:
     with open(folder / LOG, "ab") as log:
+        log.write(f"\n{BEGUN}{command[0]}\n".encode())
+        log.flush()
         process = subprocess.Popen(
             [sys.executable, "-m", "convscope", *command],
             stdin=subprocess.DEVNULL,

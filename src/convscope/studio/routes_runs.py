@@ -70,7 +70,6 @@ def whole(place: Place) -> dict[str, Any]:
         "plan": plain(run.plan.model_dump(mode="json")) if (place.path / "plan.toml").is_file() else {},
         "history": [dict(row) for row in run.history.epochs],
         "verdicts": [vars(v) for v in run.verdicts],
-        "best": max((e["epoch"] for e in events if e["event"] == "best"), default=None),
         "events": len(events),
         "said": jobs.last_words(place.path),
         "scores": None,
