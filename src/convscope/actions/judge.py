@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
-from convscope.actions.judged_run import counted, keep_judgement, run_behind
+from convscope.actions.judged_run import keep_judgement, run_behind
 from convscope.actions.marked import marks
 from convscope.actions.predict import known_card
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
 from convscope.data.loose import read_pictures
 from convscope.data.opening import read_data
+from convscope.draw.numbers import counted
 from convscope.errors import DataError, PlanError
 from convscope.explaining import judge as judging
 from convscope.explaining.engine import Limits, Wish
@@ -131,7 +132,7 @@ def judge(
     )  # fmt: skip
     folder = run_behind(model)
     if folder is not None:
-        keep_judgement(folder, found, f"{counted(len(arrays))} given to `convscope judge`")
+        keep_judgement(folder, found, f"{counted(len(arrays), 'picture')} given to `convscope judge`")
     pictures, where = for_people(opened, probe, arrays), provenance_of(opened, probe, seed)
     return Judged(found, _report(found, known, pictures, keys, where=where, twin=twin))
 

@@ -14,6 +14,7 @@ from convscope.actions.opening import find_run
 from convscope.actions.run_folder import RunFolder
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
+from convscope.draw.numbers import counted
 from convscope.errors import DataError, PlanError
 from convscope.explaining.engine import Wish
 from convscope.explaining.judge import judge
@@ -64,13 +65,8 @@ def judge_run(run: RunFolder, count: int, *, progress: Progress = silent) -> Jud
         for name in METHODS
     }
     found = judge(run.opened, as_model_input(images, card.preprocess), METHODS, wishes=wishes, progress=progress)
-    keep_judgement(run.path, found, f"{counted(len(images))} kept back from training")
+    keep_judgement(run.path, found, f"{counted(len(images), 'picture')} kept back from training")
     return found
-
-
-def counted(pictures: int) -> str:
-    """How many pictures, in words."""
-    return f"{pictures} picture{'s' if pictures != 1 else ''}"
 
 
 def keep_judgement(folder: Path, found: Judgement, pictures: str) -> None:

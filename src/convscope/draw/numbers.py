@@ -38,6 +38,11 @@ def count(value: int) -> str:
     return (MINUS if value < 0 else "") + f"{abs(value):,}".replace(",", THIN)
 
 
+def counted(value: int, what: str) -> str:
+    """A whole number with its noun ("1 case", "4 694 cases"); the noun takes an s where there are more."""
+    return f"{count(value)} {what}{'' if value == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """A share in 0..1 as percent with one decimal ("86.7 %"), two significant digits below 1 %."""
     if not math.isfinite(share):

@@ -8,7 +8,7 @@ import numpy as np
 
 from convscope.draw.bars import interval_figure
 from convscope.draw.contours import mask_colours, mask_overlay
-from convscope.draw.numbers import count, percent, short
+from convscope.draw.numbers import count, counted, percent, short
 from convscope.draw.png import png_bytes, shrink
 from convscope.draw.reliability import reliability_figure
 from convscope.metrics.segment_cases import CaseNumbers
@@ -82,7 +82,7 @@ def _sure_words(scores: Scores) -> Words:
 
 
 def _extent(scores: Scores, cases: int) -> str:
-    return f"{count(scores.n)} pictures, {count(cases)} cases"
+    return f"{counted(scores.n, 'picture')}, {counted(cases, 'case')}"
 
 
 def _headline(scores: Scores, cases: int, which: str) -> tuple[str, str]:
@@ -99,13 +99,13 @@ def _class_words(scores: Scores) -> Words:
         return ()
     worst = min(found, key=lambda c: found[c])
     row = scores.per_class[worst]
-    missed = f" Missed altogether in {count(int(row['missed']))} of {count(int(row['support']))} cases."
+    missed = f" Missed altogether in {count(int(row['missed']))} of {counted(int(row['support']), 'case')}."
     return ((f"Hardest class: {worst}.", f"Dice {percent(found[worst])}.{missed if row['missed'] else ''}"),)
 
 
 def _values_table(scores: Scores) -> Table:
     rows = tuple(
-        (metric_words(n), value_words(n, s.value), interval_words(n, s), f"{s.n} cases")
+        (metric_words(n), value_words(n, s.value), interval_words(n, s), counted(s.n, "case"))
         for n, s in scores.values.items()
     )
     return Table("All scores", ("Score", "Value", "95 % interval", "Over"), rows, numeric=(1, 2))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from convscope.draw.numbers import count, percent, percent_tick, short, signed, three, visible
+from convscope.draw.numbers import count, counted, percent, percent_tick, short, signed, three, visible
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_percent(share, words):
 def test_signs_counts_and_ticks():
     assert (signed(0.349), signed(-1.47), signed(0)) == ("+0.349", "−1.47", "0")
     assert count(4694024) == "4\u202f694\u202f024"
+    assert (counted(1, "case"), counted(0, "case"), counted(1200, "case")) == ("1 case", "0 cases", "1\u202f200 cases")
     assert percent_tick(0.025).replace("\u00a0", " ") == "2.5 %"
 
 
