@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from convscope.arrays.orientation import Plane
 from convscope.data.audit import audit_with_copies
 from convscope.data.audit_masks import is_medical
 from convscope.data.hashing import identical_pictures
@@ -18,15 +19,17 @@ from convscope.data.medical import Slicing
 from convscope.data.naming import shown
 from convscope.data.opening import Reading, read_data
 from convscope.data.split import Ties, split_samples
-from convscope.errors import DataError, RunError
+from convscope.errors import DataError, PictureError, RunError
 from convscope.files.atomic import write_json
 from convscope.records.audit import Audit
+from convscope.records.card import Card
 from convscope.records.progress import Progress, silent
 from convscope.records.samples import Samples, SetAside, Split, truth_bytes
 from convscope.registry import nearest
 from convscope.training.plan import Plan
 
 SPLIT = "split.json"
+PARTS = ("train", "val", "test")
 MEDICAL_NAME = "medical data"
 MOST_SCANNED = 50_000
 
@@ -63,6 +66,11 @@ class Parts:
         return ("test", self.test) if len(self.split.test) else ("validation", self.val)
 
     @property
+    def used(self) -> np.ndarray:
+        """(n,) indices of the pictures that are in some part."""
+        return np.sort(np.concatenate([self.split.train, self.split.val, self.split.test]))
+
+    @property
     def shared(self) -> int:
         """Pictures that the scan found on two sides of a split that the data itself makes."""
         found = self.audit.findings if self.audit is not None else ()
@@ -79,7 +87,7 @@ class Parts:
         root = self.samples.root
         usual = MEDICAL_NAME if is_medical(self.samples) else root.name if root is not None else self.samples.source
         name = self.name or usual
-        return f"{name}, {len(self.samples)} pictures"
+        return f"{name}, {len(self.used)} pictures"
 
 
 def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
@@ -99,6 +107,24 @@ def open_samples(data: Any, plan: Plan, own: Any = None) -> Samples:
     from convscope.actions.network import own_task
 
     return without(read_data(data, task=own_task(own, plan)), plan.leave_out)
+
+
+def read_as_trained(data: Any, card: Card) -> Samples:
+    """Other data for a trained network: of its task, volumes cut and scaled as for training.
+
+    Raises:
+        DataNotFoundError, DataError: as `read_data`.
+    """
+    return read_data(data, task=card.task, reading=Reading(slicing=slicing_of(card)))
+
+
+def slicing_of(card: Card) -> Slicing:
+    """How volumes were cut for training; axial where there were none.
+
+    Raises:
+        DataError: a card with an unknown plane.
+    """
+    return Slicing(plane=cast(Plane, card.plane or "axial"), window=card.window)
 
 
 def without(samples: Samples, names: Sequence[str]) -> Samples:
@@ -147,7 +173,26 @@ def divide(samples: Samples, plan: Plan, *, name: str = "", progress: Progress =
             f"expected pictures for training and for validation, got {len(split.train)} and {len(split.val)} of "
             f"{len(samples)}; add pictures or change val_share and test_share"
         )
+    samples, split = without_unreadable(samples, split, audit, strict=plan.strict)
     return Parts(samples, split, data_sha256(samples), audit, name)
+
+
+def without_unreadable(samples: Samples, split: Split, audit: Audit | None, *, strict: bool) -> tuple[Samples, Split]:
+    """Take the pictures that the scan could not read out of every part, and note them as set aside.
+
+    Raises:
+        PictureError: the first of them, where the plan is strict.
+    """
+    bad = dict(audit.unreadable) if audit is not None else {}
+    if not bad:
+        return samples, split
+    names = {i: shown(samples.pictures.keys[i]) for i in sorted(bad)}
+    if strict:
+        first = min(bad)
+        raise PictureError(names[first], bad[first])
+    left = tuple(SetAside(names[i], bad[i]) for i in sorted(bad))
+    kept = {part: np.array([i for i in getattr(split, part) if int(i) not in bad], np.int64) for part in PARTS}
+    return replace(samples, set_aside=(*left, *samples.set_aside)), replace(split, **kept)
 
 
 def scanned(samples: Samples, plan: Plan, *, progress: Progress = silent) -> tuple[Audit | None, Ties]:
@@ -180,7 +225,7 @@ def write_split(folder: Path, parts: Parts) -> None:
         {
             "rule": parts.split.rule,
             "data_sha256": parts.sha256,
-            **{name: [keys[i] for i in getattr(parts.split, name)] for name in ("train", "val", "test")},
+            **{name: [keys[i] for i in getattr(parts.split, name)] for name in PARTS},
             "set_aside": [{"picture": s.key, "reason": s.reason} for s in parts.samples.set_aside],
         },
     )
@@ -199,13 +244,13 @@ def read_split(folder: Path, samples: Samples) -> Parts:
     sha256 = data_sha256(samples)
     place = {key: index for index, key in enumerate(samples.pictures.keys)}
     if sha256 != facts["data_sha256"]:
-        known = {k for name in ("train", "val", "test") for k in facts[name]}
+        known = {k for name in PARTS for k in facts[name]}
         missing, new = sorted(known - set(place)), sorted(set(place) - known)
         difference = f"missing {missing[0]!r}" if missing else f"new {new[0]!r}" if new else "changed labels or files"
         raise RunError(
             f"{folder}: expected the data that this run was started with, found other data ({difference}); "
             "to go on with new data use --continue-from"
         )
-    found = {name: np.array([place[key] for key in facts[name]], np.int64) for name in ("train", "val", "test")}
+    found = {name: np.array([place[key] for key in facts[name]], np.int64) for name in PARTS}
     split = Split(**found, rule=facts["rule"])
     return Parts(samples, split, sha256)

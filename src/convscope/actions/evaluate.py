@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.dataset import Parts, read_split
+from convscope.actions.dataset import Parts, open_samples, read_as_trained, read_split
 from convscope.actions.predict import known_card
 from convscope.actions.run_folder import RunFolder
 from convscope.actions.steps import steps_for
-from convscope.data.opening import read_data
 from convscope.errors import DataError, RunError
 from convscope.records.prediction import Scores
 from convscope.records.progress import Progress, silent
@@ -33,9 +32,9 @@ def evaluate_run(run: RunFolder, data: Any = None, *, progress: Progress = silen
     """
     if data is None and not _data_path(run):
         return run.scores  # arrays are gone with their process; the scores of the end of training stand
-    task = known_card(run.opened).task
-    samples = kept_back(run) if data is None else read_data(data, task=task)
-    return steps_for(task).score(run.opened, samples, progress=progress)
+    card = known_card(run.opened)
+    samples = kept_back(run) if data is None else read_as_trained(data, card)
+    return steps_for(card.task).score(run.opened, samples, progress=progress)
 
 
 def parts_of(run: RunFolder) -> Parts:
@@ -47,8 +46,8 @@ def parts_of(run: RunFolder) -> Parts:
     path = _data_path(run)
     if path is None:
         raise RunError(f"{run.path}: expected a run on files, it was trained on arrays; give the data again")
-    task = run.events[0].get("task")
-    return read_split(run.path, read_data(Path(path), task=task))
+    plan = run.plan.with_changes({"task": run.events[0].get("task", run.plan.task)})
+    return read_split(run.path, open_samples(Path(path), plan))
 
 
 def kept_back(run: RunFolder) -> Samples:

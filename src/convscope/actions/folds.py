@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from convscope.actions.dataset import SPLIT, Parts, data_sha256, open_samples, scanned, start_facts
+from convscope.actions.dataset import (
+    SPLIT,
+    Parts,
+    data_sha256,
+    open_samples,
+    scanned,
+    start_facts,
+    without_unreadable,
+)
 from convscope.actions.opening import RUNS
 from convscope.actions.run import Run
 from convscope.actions.train import train_parts
@@ -94,8 +102,9 @@ def cross_validate(
             if run.stopped:
                 start = facts | {"name": f"{facts['name']}, fold {number}"}
                 begun = any((run.path / "checkpoints").glob("epoch-*"))
+                kept, split = without_unreadable(samples, split, audit, strict=chosen.strict)
                 train_parts(
-                    run, Parts(samples, split, digest, audit), chosen, start=start, resume=begun, progress=progress
+                    run, Parts(kept, split, digest, audit), chosen, start=start, resume=begun, progress=progress
                 )
             progress("folds", number, len(splits))
         return _over_folds(folder, runs)

@@ -13,7 +13,6 @@ from convscope.actions.look import Scope
 from convscope.actions.predict import known_card
 from convscope.backend.selection import BACKENDS
 from convscope.data.loose import read_pictures
-from convscope.data.opening import read_data
 from convscope.files.atomic import write_text
 from convscope.records.card import Opened
 from convscope.records.progress import Progress, silent
@@ -33,10 +32,11 @@ def fitting_samples(scope: Scope, data: Any) -> Samples:
     Raises:
         ModelError: a bare .keras file, of which no preprocessing is known. DataError: other classes.
     """
+    from convscope.actions.dataset import read_as_trained
     from convscope.actions.evaluate import matched
 
     card = known_card(Opened(scope.model, scope.card))
-    return matched(read_data(data, task=card.task), card.classes)
+    return matched(read_as_trained(data, card), card.classes)
 
 
 def picture_paths(files: Sequence[str | Path], most: int = MOST_COMPARED) -> list[str]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from convscope.actions.asking import aim_of, for_people, given_pictures, opened_model, provenance_of
+from convscope.actions.dataset import read_as_trained
 from convscope.actions.judged_run import keep_judgement, run_behind
 from convscope.actions.marked import marks
 from convscope.actions.predict import known_card
 from convscope.data.budget import NO_CACHE
 from convscope.data.loader import Loader
 from convscope.data.loose import read_pictures
-from convscope.data.opening import read_data
 from convscope.draw.numbers import counted
 from convscope.errors import DataError, PlanError
 from convscope.explaining import judge as judging
@@ -175,7 +175,7 @@ def _twin(opened: Any, probe: Probe, source: Any, seed: int, progress: Progress)
     if not isinstance(opened, Opened):
         raise PlanError("expected a run or a bundle for shuffled labels from files: a bare model has no preprocessing")
     card = known_card(opened)
-    samples = read_data(Path(source), task=card.task)
+    samples = read_as_trained(Path(source), card)
     if card.task != "classify" or samples.truth is None or samples.classes != card.classes:
         names = ", ".join(card.classes[:8])
         raise DataError(f"{source}: expected pictures with one label each of the model's own classes ({names})")

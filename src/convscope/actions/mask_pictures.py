@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
+from convscope.actions.dataset import slicing_of
 from convscope.arrays.orientation import Plane
 from convscope.data.loose import is_medical_path, read_pictures
-from convscope.data.medical import Slicing
 from convscope.data.medical_whole import read_volumes
 from convscope.records.card import Card
 from convscope.records.samples import Samples
@@ -22,6 +22,6 @@ def pictures_to_mark(files: Sequence[str | Path], card: Card, plane: Plane | Non
     """
     given = [Path(f) for f in files]
     if given and any(is_medical_path(p) for p in given):
-        kept = cast(Plane, card.plane or "axial")  # Slicing checks what a card says
-        return read_volumes(given, Slicing(plane=plane or kept, window=card.window))
+        how = slicing_of(card)
+        return read_volumes(given, how if plane is None else replace(how, plane=plane))
     return read_pictures(files)

@@ -15,13 +15,15 @@ from convscope.draw.numbers import count as number
 from convscope.records.provenance import Provenance
 from convscope.training.plan import Plan
 
+MOST_NAMED = 5  # files left out, in the journal and on the screen; split.json has all
+
 
 def begin_facts(parts: Parts, prepared: Prepared, plan: Plan) -> dict[str, Any]:
     """What the journal's first event says."""
     backend = backend_name()
     counts: dict[str, int] = {}
     if parts.samples.task == "classify" and parts.samples.truth is not None:
-        found = np.bincount(parts.samples.truth, minlength=len(parts.samples.classes))
+        found = np.bincount(parts.samples.truth[parts.used], minlength=len(parts.samples.classes))
         counts = dict(zip(parts.samples.classes, found.tolist(), strict=True))
     return {
         "task": parts.samples.task,
@@ -33,6 +35,7 @@ def begin_facts(parts: Parts, prepared: Prepared, plan: Plan) -> dict[str, Any]:
         "split": {"train": len(parts.split.train), "val": len(parts.split.val), "test": len(parts.split.test)},
         "split_rule": parts.split.rule,
         "set_aside": len(parts.samples.set_aside),
+        "left_out": [f"{s.key}: {s.reason}" for s in parts.samples.set_aside[:MOST_NAMED]],
         "network": prepared.name,
         "parameters": int(prepared.model.count_params()),
         "preprocess": prepared.preprocess.as_dict(),

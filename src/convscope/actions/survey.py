@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.actions.dataset import read_as_trained
 from convscope.actions.evaluate import kept_back, matched
 from convscope.actions.keepsakes import visible
 from convscope.actions.marked import marks
@@ -19,7 +20,6 @@ from convscope.actions.run_folder import RunFolder
 from convscope.data.budget import NO_CACHE
 from convscope.data.fit import fit_picture
 from convscope.data.loader import Loader
-from convscope.data.opening import read_data
 from convscope.errors import DataError, PlanError
 from convscope.explaining import survey as surveying
 from convscope.explaining.engine import Limits, Wish, explain
@@ -139,7 +139,7 @@ def _data(model: Any, data: Any) -> tuple[Opened, Samples]:
         if run is None:
             raise PlanError("expected pictures with labels: only a run knows its own; give a folder of class folders")
         return opened, kept_back(run)
-    samples = matched(data if isinstance(data, Samples) else read_data(data, task=card.task), card.classes)
+    samples = matched(data if isinstance(data, Samples) else read_as_trained(data, card), card.classes)
     if samples.truth is None:
         raise DataError("expected pictures with labels to survey, got none; use `convscope explain`")
     return opened, samples

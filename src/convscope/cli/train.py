@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from convscope.cli.screen import progress, prose, say, say_json, table
 from convscope.data.walking import must_be_there
+from convscope.draw.numbers import counted
 from convscope.errors import PlanError
 from convscope.records.progress import Progress, silent
 from convscope.records.team import ALONE, Team
@@ -135,6 +137,7 @@ def _say(run: Any, page: Path | None, json: bool) -> int:
         say_json({"run": str(run.path), **scores.as_dict()})
         return 0
     show_scores(scores)
+    _say_left_out(run.events)
     for verdict in run.verdicts:
         say(f"\n{verdict.title}", bold=True)
         prose(verdict.detail)
@@ -142,6 +145,16 @@ def _say(run: Any, page: Path | None, json: bool) -> int:
     if page is not None:
         say(f"Report: {page}")
     return 0
+
+
+def _say_left_out(events: Sequence[dict[str, Any]]) -> None:
+    """Which files of the data were not used, and why; unreadable pictures first."""
+    start = next((e for e in events if e["event"] == "start"), {})
+    named, total = start.get("left_out") or [], int(start.get("set_aside") or 0)
+    if named:
+        more = f"; and {total - len(named)} more, in split.json" if total > len(named) else ""
+        say(f"\nLeft out {counted(total, 'file')}", bold=True)
+        prose(f"{'; '.join(named)}{more}.")
 
 
 def _folds(data: str, plan: Plan, out: Path | None, listen: Progress) -> int:
@@ -152,6 +165,7 @@ def _folds(data: str, plan: Plan, out: Path | None, listen: Progress) -> int:
     found = cross_validate(data, plan=plan, out=out, progress=listen)
     rows = [scored_row(name, scored) for name, scored in found.values.items()]
     table(f"Mean over {len(found.runs)} folds", ("", "value", "95 % interval"), rows, right=(1,))
+    _say_left_out(found.runs[0].events)
     say(f"\nFolds: {found.path}")
     say(f"Each is a run: convscope report {found.runs[0].path}")
     return 0

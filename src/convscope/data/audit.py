@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -84,7 +85,7 @@ def audit_with_copies(
         findings += class_findings(samples, counts, side)
     findings.sort(key=lambda f: (_URGENCY.index(f.urgency), -f.count))
     audit = _audit(samples, facts, counts, findings)
-    return audit, copies
+    return replace(audit, unreadable=tuple((b.index, b.reason) for b in bad)), copies
 
 
 def _sides(samples: Samples, split: Split | None) -> Sequence[str] | None:

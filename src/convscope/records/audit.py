@@ -52,6 +52,7 @@ class Audit:
         summary: plain words, each a (bold sentence, detail) pair.
         box_sizes: (height, width) in pixels of each marked box, and box_truth its class index; detect only, where
             `classes` counts boxes.
+        unreadable: (index in sample order, reason) of each picture that can't be read.
     """
 
     data: str
@@ -69,6 +70,7 @@ class Audit:
     summary: tuple[tuple[str, str], ...]
     box_sizes: tuple[tuple[float, float], ...] = ()
     box_truth: tuple[int, ...] = ()
+    unreadable: tuple[tuple[int, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON form."""
