@@ -192,7 +192,7 @@ def without_unreadable(samples: Samples, split: Split, audit: Audit | None, *, s
         raise PictureError(names[first], bad[first])
     left = tuple(SetAside(names[i], bad[i]) for i in sorted(bad))
     kept = {part: np.array([i for i in getattr(split, part) if int(i) not in bad], np.int64) for part in PARTS}
-    return replace(samples, set_aside=(*left, *samples.set_aside)), replace(split, **kept)
+    return replace(samples, set_aside=(*left, *samples.set_aside)), Split(**kept, rule=split.rule)
 
 
 def scanned(samples: Samples, plan: Plan, *, progress: Progress = silent) -> tuple[Audit | None, Ties]:
