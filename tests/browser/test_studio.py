@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,9 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import sync_playwright
 
+from convscope.errors import ConvscopeError
 from convscope.files.journal import JournalFile
+from convscope.studio import jobs
 from convscope.studio.start import page_folder
 from studio.made import make_run
 from studio.test_names import PAYLOADS
@@ -349,14 +352,20 @@ def test_a_training_is_paused_goes_on_and_is_stopped_early_with_its_best(page, s
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(re.compile("run="), timeout=120_000)
     status = page.get_by_role("status")
-    page.get_by_text(re.compile(r"epoch [2-9]\d* of 400")).wait_for(timeout=120_000)
-    page.get_by_role("button", name="Pause").click()
-    status.filter(has_text="paused").wait_for(timeout=120_000)
-    page.get_by_role("button", name="Go on").click()
-    status.filter(has_text="running").wait_for(timeout=120_000)
-    page.get_by_role("button", name="Stop, keep best").click(timeout=120_000)
-    status.filter(has_text="finished").wait_for(timeout=240_000)
-    made = convscope.open_run(run.parent / "ended-early")
+    folder = run.parent / "ended-early"
+    try:
+        page.get_by_text(re.compile(r"epoch [2-9]\d* of 400")).wait_for(timeout=120_000)
+        page.get_by_role("button", name="Pause", exact=True).click()
+        status.filter(has_text="paused").wait_for(timeout=120_000)
+        assert page.get_by_role("alert").count() == 0, "a pause is no mistake"
+        page.get_by_role("button", name="Go on", exact=True).click()
+        status.filter(has_text="running").wait_for(timeout=120_000)
+        page.get_by_role("button", name="Stop, keep best", exact=True).click(timeout=120_000)
+        status.filter(has_text="finished").wait_for(timeout=240_000)
+    finally:
+        with contextlib.suppress(ConvscopeError):  # it outlives the studio, and would outlive a test that failed
+            jobs.stop(folder)
+    made = convscope.open_run(folder)
     assert 2 <= len(made.history.epochs) < 400 and made.card.classes == ("left", "right")
 
 
