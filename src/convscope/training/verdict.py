@@ -20,6 +20,7 @@ LEAK_ACCURACY, LEAK_EPOCHS, LEAK_PICTURES = 0.985, 2, 20  # near perfect, at onc
 GIVEAWAY_AUC = 0.97  # share of pairs that a trivial feature must put in order to explain such a start
 GIVEAWAYS = ("shortcut-size", "shortcut-edge")  # what no task should be told by; brightness may well be the task
 WAVERING = 0.05  # rises of the training loss, added up, as a share of a guess's loss
+THROWN_UP, STILL_FALLS = 3.0, 0.02  # first loss, and fall of the last epoch, as shares of a guess's loss
 RISING_SHARE = 0.03  # gain over the last quarter that says a run is not yet done
 
 
@@ -172,7 +173,7 @@ def _rate_too_high(f: _Facts) -> list[Verdict]:
     fall = f.loss[0] - end
     above_guess = f.guess_loss is not None and end > 1.15 * f.guess_loss
     wild = sum(jumps) > 0.5 * max(fall, 0.0) and max(jumps, default=0.0) > 0.25 * max(best, 1e-3) and end > 1.2 * best
-    if not (above_guess or wild or _is_stuck(f, jumps)):
+    if _has_just_begun(f, jumps) or not (above_guess or wild or _is_stuck(f, jumps)):
         return []
     guess = "" if f.guess_loss is None else f" A guess would have {f.guess_loss:.3g}."
     detail = (
@@ -181,6 +182,13 @@ def _rate_too_high(f: _Facts) -> list[Verdict]:
     )
     numbers = {"end_loss": end, "best_loss": best, "rises": float(len(jumps))}
     return [Verdict("learning-rate-too-high", "The learning rate is too high.", detail, numbers)]
+
+
+def _has_just_begun(f: _Facts, jumps: list[float]) -> bool:
+    """The loss started not far above a guess, fell at every step, and falls still: stopped too early to say."""
+    if f.guess_loss is None or jumps:
+        return False
+    return f.loss[0] < THROWN_UP * f.guess_loss and f.loss[-2] - f.loss[-1] > STILL_FALLS * f.guess_loss
 
 
 def _is_stuck(f: _Facts, jumps: list[float]) -> bool:

@@ -95,6 +95,15 @@ def test_curves_of_rates_too_high_that_waver_or_stay_at_a_guess(loss):
     assert "learning-rate-too-high" in kinds(verdicts(rows(loss), Plan(epochs=12), n_train=900, n_val=0, n_classes=10))
 
 
+@pytest.mark.parametrize("loss", [[4.1, 3.3, 2.9, 2.72], [3.6, 3.1, 2.8, 2.5]])
+def test_a_training_stopped_while_its_loss_fell_at_every_step_is_not_blamed_on_its_rate(loss):
+    """A run of four epochs, finished early in the studio, was."""
+    found = kinds(verdicts(rows(loss), Plan(epochs=12), n_train=900, n_val=0, n_classes=10))
+    assert "learning-rate-too-high" not in found
+    stays = kinds(verdicts(rows([*loss, loss[-1], loss[-1]]), Plan(epochs=12), n_train=900, n_val=0, n_classes=10))
+    assert "learning-rate-too-high" in stays, "the same loss where it falls no more"
+
+
 def test_labels_in_the_pictures_are_suspected():
     found = trained(leak=True, rate=1e-2)
     assert "leak-suspected" in kinds(found)
