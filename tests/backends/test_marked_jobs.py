@@ -72,7 +72,7 @@ def masked(tmp_path: Path) -> Path:
 def test_a_few_epochs_on_boxes_leave_a_whole_run(boxed: Path, tmp_path: Path) -> None:
     plan = convscope.Plan(
         model="yolo+csp-tiny", weights="none", image_size=64, epochs=5, batch_size=8, learning_rate=3e-3,
-        watch_pictures=0, augment=convscope.Augmentation(flip_horizontal=True),
+        watch_pictures=0, watch_layers=False, augment=convscope.Augmentation(flip_horizontal=True),
     )  # fmt: skip
     run = convscope.train(boxed, plan=plan, out=tmp_path / "run")
     assert run.card.task == "detect" and run.card.classes == ("square", "bar") and run.scores.headline == "map_50"

@@ -66,6 +66,7 @@ def read_audit(folder: Path) -> tuple[Audit, dict[str, bytes]] | None:
     facts |= {"sizes": tuple(tuple(s) for s in facts["sizes"]), "summary": tuple(tuple(s) for s in facts["summary"])}
     facts["box_sizes"] = tuple(tuple(s) for s in facts.get("box_sizes", ()))
     facts |= {name: tuple(facts.get(name, ())) for name in ("brightness", "truth", "box_truth")}
+    facts["unreadable"] = tuple((int(index), str(reason)) for index, reason in facts.get("unreadable", ()))
     small: dict[str, bytes] = {}
     if (folder / THUMBNAILS).is_file():
         with np.load(folder / THUMBNAILS, allow_pickle=False) as stored:
