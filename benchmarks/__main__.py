@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_QUESTIONS = {"__init__", "__main__", "timing", "scope_results", "scope_ways", "explain_peers", "torch_networks"}
+NOT_QUESTIONS = {
+    "__init__",
+    "__main__",
+    "timing",
+    "scope_results",
+    "scope_ways",
+    "explain_peers",
+    "torch_networks",
+    "segment_brain",
+}
 # run when they are named, not with all: hours, or a back end of their own
 HOURS = {"tune", "recipes", "segment_proof", "segment_slices", "detect_bccd"}
 

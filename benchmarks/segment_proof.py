@@ -1,6 +1,6 @@
 """Masks on real pictures: nuclei, membranes, regions of a brain, a tumour by its mask and by a slice classifier's heat.
 
-    python -m benchmarks segment_proof                 all parts
+    python -m benchmarks.segment_proof                 all parts
     python -m benchmarks.segment_proof nuclei tumour   some
 
 Each part trains with `convscope`, states its processor time, and replaces its own chapter of
@@ -15,17 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import segment_brain
 from benchmarks.timing import RESULTS, machine, markdown
+from convscope.actions.dataset import open_samples
 from convscope.actions.folds import cross_validate
 from convscope.actions.mask_files import read_masks
+from convscope.actions.train import train
 from convscope.metrics.intervals import bootstrap
 from convscope.metrics.segment import segment_cases
 from convscope.records.augmentation import Augmentation
+from convscope.records.masks import ArrayMask
 from convscope.records.prediction import Scored
 from convscope.training.plan import Plan
 
@@ -41,6 +46,11 @@ NUCLEI = Plan(
     dropout=0.05, patience=0, keep_best=False, augment=ANY_WAY, cache_mb=200,
 )  # fmt: skip
 NUCLEI_GOAL = 0.85
+MEMBRANES = Plan(
+    task="segment", model="unet", weights="none", image_size=512, channels=1, unet_depth=4, unet_width=8, batch_size=1,
+    dropout=0.05, epochs=50, learning_rate=2e-3, schedule="cosine", warmup_epochs=1, loss="cross_entropy+dice",
+    patience=0, keep_best=False, augment=ANY_WAY,
+)  # fmt: skip
 
 
 def nuclei(plan: Plan = NUCLEI, folder: Path | None = None) -> tuple[Scored, Scored, list[str]]:
@@ -68,9 +78,33 @@ def _nuclei_chapter() -> list[str]:
     return nuclei()[2]
 
 
+def membranes() -> list[str]:
+    """Thin membranes at the pictures' own scale: serial sections 0 to 5 are trained on, 8 to 10 are scored."""
+    names, parts = [*range(7), 8, 9, 10], ["train"] * 6 + ["val"] + ["test"] * 3
+    found = open_samples(DATA / "seg-em-membranes", MEMBRANES)
+    order = np.array([found.pictures.keys.index(next(k for k in found.pictures.keys if Path(k).stem == str(name)))
+                      for name in names])  # fmt: skip
+    chosen = found.subset(order)
+    truth = np.empty(len(chosen), object)
+    truth[:] = [ArrayMask((mask.read() == 0).astype(np.uint8)) for mask in chosen.truth]
+    samples = replace(chosen, truth=truth, given_split=tuple(parts), classes=("cell", "membrane"))
+    with tempfile.TemporaryDirectory() as temporary:
+        scores = train(samples, plan=MEMBRANES, out=Path(temporary) / "run").scores
+    rows = [(name, *(f"{row[m]:.3f}" for m in ("dice", "iou", "sensitivity", "specificity")))
+            for name, row in scores.per_class.items()]  # fmt: skip
+    words = "Three sections of 512 x 512, the seventh lies between them and those trained on. One piece of tissue."
+    return [markdown(("class", "Dice", "IoU", "sensitivity", "specificity"), rows), words]
+
+
 PARTS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "nuclei": ("Nuclei (seg-nuclei), U-Net on EfficientNet-Lite0, 5 folds", _nuclei_chapter),
-}
+    "membranes": ("Membranes (seg-em-membranes), U-Net at full size", membranes),
+    "regions": ("Regions of a brain (mri-nifti: ch2 and AAL), U-Net", lambda: segment_brain.regions(DATA)),
+    "tumour": ("A tumour in MRI (mri-nifti, NRRD), U-Net, three folds", lambda: segment_brain.tumour_mask(DATA)),
+    "heat": ("The same tumour by the heat of a slice classifier", lambda: segment_brain.tumour_heat(DATA)),
+    "sheet": ("Tumour or not (cls-brain-mri-yesno): the Grad-CAM sheet",
+              lambda: segment_brain.yes_no_sheet(DATA, RESULTS / "local")),
+}  # fmt: skip
 
 
 def keep(name: str, title: str, parts: list[str]) -> None:

@@ -11,15 +11,21 @@ import convscope
 from convscope.actions.mask_blocks import block_depth
 from convscope.actions.mask_looks import Looks
 from convscope.actions.opening import open_any
+from convscope.actions.region_heat import heat_of
+from convscope.actions.regions import Regions
 from convscope.actions.say import say_of_files
 from convscope.backend.tensors import to_numpy
 from convscope.cli.app import run as command
 from convscope.data.chance import draw
+from convscope.explaining.region import region_model
 from convscope.layers.augment import Augmenter
 from convscope.layers.mask_losses import mask_loss
 from convscope.layers.mask_metric import MaskIoU
 from convscope.records.augmentation import Augmentation
 from convscope.records.masks import VOID
+from convscope.records.progress import silent
+from convscope.scope.tap import Probe
+from convscope.scope.target import Target
 
 pytestmark = pytest.mark.backend
 nibabel = pytest.importorskip("nibabel")
@@ -66,10 +72,49 @@ def test_a_volume_comes_back_and_blocks_join_without_seams(work: Path, tmp_path:
     assert command(["report", str(work / "run")]) == 0
 
 
-def test_what_sees_blocks_is_not_for_single_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ball_is_explained_slice_by_slice_and_its_heat_stitched(work: Path, tmp_path: Path) -> None:
     source = work / "data" / "images" / "case0.nii.gz"
-    assert command(["explain", str(work / "run"), str(source), "--out", str(work / "e")]) == 2
-    assert "network of single slices" in capsys.readouterr().err and not (work / "e").exists()
+    methods = "layer-cam,integrated-gradients,flip-disagreement"
+    asked = ["explain", str(work / "run"), str(source), "--method", methods, "--layer", "up0b_relu", "--target", "1"]
+    assert command([*asked, "--out", str(tmp_path)]) == 0
+    ball = np.asarray(nibabel.load(work / "data" / "labels" / "case0.nii.gz").dataobj) > 0
+    for method in ("layer-cam", "integrated-gradients", "flip-disagreement"):
+        (written,) = (tmp_path / "volumes").glob(f"{method}-*.nii.gz")
+        heat = np.asarray(nibabel.load(written).dataobj)
+        assert heat.shape == ball.shape and not heat[..., ~ball.any(axis=(0, 1))][..., :1].any()
+        where_explained = heat.any(axis=(0, 1))
+        assert where_explained.sum() >= ball.any(axis=(0, 1)).sum() - 1
+        if method != "flip-disagreement":
+            assert heat[ball].sum() / heat.sum() > 3 * ball[..., where_explained].mean()
+
+
+def test_what_can_not_be_told_slice_by_slice_is_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(work / "data" / "images" / "case0.nii.gz")
+    for more, words in (
+        (["--method", "occlusion"], "a method that tells the slices of a block apart"),
+        (["--target", "1@3,4"], "leave out @ROW,COLUMN"),
+        (["--layer", "down0*_relu"], "one layer to read"),
+    ):
+        assert command(["explain", str(work / "run"), source, "--out", str(work / "e"), *more]) == 2
+        assert words in capsys.readouterr().err and not (work / "e").exists()
+
+
+def test_heat_of_a_block_is_grad_cam_over_its_voxels(work: Path) -> None:
+    """Each map weighed by its mean slope over all three axes (Selvaraju et al. 2017, eq. 1), from maps and slopes."""
+    opened = open_any(work / "run")
+    rng = np.random.default_rng(2)
+    images = rng.uniform(0, 255, (2, SIDE, SIDE, 4)).astype(np.float32)
+    masks = rng.random((2, SIDE, SIDE, 4)) > 0.7
+    asked = Regions(images, masks, np.array([1, 1]), ("a", "b"), (), (0, 1))
+    made = heat_of(opened, "grad-cam", images, asked, layer="down1b_relu", options={}, seed=0, progress=silent)
+    model, _ = region_model(opened.model)
+    regions = np.stack([np.zeros_like(masks), masks], axis=-1).astype(np.float32)
+    seen = Probe(model).gradients([images, regions], Target(function=lambda y: y[:, 0], words="region"), "down1b_relu")
+    (maps,), (slopes,) = seen.values.values(), seen.gradients.values()
+    assert maps.ndim == 5
+    expected = np.einsum("nhwdc,nc->nhwd", maps, slopes.mean(axis=(1, 2, 3)))
+    assert made.values is not None
+    np.testing.assert_allclose(made.values, np.maximum(expected, 0), rtol=1e-3, atol=1e-6 * np.abs(expected).max())
 
 
 def test_losses_and_the_metric_count_voxels_as_they_count_pixels() -> None:

@@ -15,12 +15,16 @@ from convscope.errors import PlanError
 keras = load_keras()
 FLIPS: Flips = ((), (0,), (1,), (0, 1))
 PASSES = 10
+DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
 BATCH = 16
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One way to ask: (model, images (n, h, w, c), passes, seed) -> (n, h, w) float32 in 0..1; and its words."""
+    """One way to ask: (model, images (n, h, w, c), passes, seed) -> (n, h, w) float32 in 0..1; and its words.
+
+    A network of blocks of slices gives (n, h, w, slices).
+    """
 
     function: Callable[[Any, np.ndarray, int, int], np.ndarray]
     words: str
@@ -50,7 +54,7 @@ def dropout_uncertainty(model: Any, images: np.ndarray, passes: int = PASSES, se
     """
     if passes < 1:
         raise PlanError(f"expected at least 1 pass with dropout, got {passes}")
-    drops = [x for x in model.layers if isinstance(x, keras.layers.Dropout | keras.layers.SpatialDropout2D) and x.rate]
+    drops = [layer for layer in model.layers if isinstance(layer, DROPOUTS) and layer.rate]
     if not drops:
         raise PlanError(
             "expected a network with dropout for dropout-uncertainty, this one has none; flip-disagreement needs none"

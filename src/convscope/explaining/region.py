@@ -19,17 +19,17 @@ def region_model(segmenter: Any) -> tuple[Any, str]:
     inside, it is the logarithm of the probability.
 
     Args:
-        segmenter: (n, h, w, c) -> (n, h, w, k) probabilities, a functional or sequential model.
+        segmenter: (n, h, w, c) -> (n, h, w, k) probabilities, or (n, h, w, slices, k); functional or sequential.
 
     Returns:
-        The model, whose second input is (n, h, w, k) float32 weights, 0 but for the class asked about; and what the
-        score is: "logit" or "log probability".
+        The model, whose second input are float32 weights of the output's shape, 0 but for the class asked about; and
+        what the score is: "logit" or "log probability".
 
     Raises:
         ModelError: another output.
     """
     shape = tuple(getattr(segmenter, "output_shape", ()))
-    if len(shape) != 4 or None in shape[1:]:
+    if len(shape) not in (4, 5) or None in shape[1:]:
         raise ModelError(f"expected a segmenter with an output (n, height, width, classes), got {shape}")
     output = segmenter.outputs[0]
     last = segmenter.layers[-1]
@@ -38,7 +38,8 @@ def region_model(segmenter: Any) -> tuple[Any, str]:
     else:
         scores, kind = keras.ops.log(output + TINY), "log probability"
     regions = keras.Input(shape[1:], name="regions_asked")
-    inside = keras.ops.sum(keras.ops.cast(scores, "float32") * regions, axis=(1, 2, 3))
-    whole = keras.ops.maximum(keras.ops.sum(regions, axis=(1, 2, 3)), TINY)
+    axes = tuple(range(1, len(shape)))
+    inside = keras.ops.sum(keras.ops.cast(scores, "float32") * regions, axis=axes)
+    whole = keras.ops.maximum(keras.ops.sum(regions, axis=axes), TINY)
     score = keras.ops.expand_dims(inside / whole, -1)
     return keras.Model([segmenter.inputs[0], regions], score, name="region_score"), kind

@@ -16,8 +16,8 @@ from PIL import Image
 
 import convscope
 from convscope.actions import judged_run
-from convscope.actions.explain_masks import RegionAim, read_aim
 from convscope.actions.opening import open_any
+from convscope.actions.regions import RegionAim, read_aim
 from convscope.bundle.saving import save_bundle
 from convscope.cli.app import run as command
 from convscope.data.opening import read_data
