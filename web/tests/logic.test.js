@@ -51,7 +51,7 @@ describe('layers', () => {
     const parts = tree(ROWS)
     expect(parts.map((p) => [p.group, p.rows.length])).toEqual([['', 1], ['block1', 2], ['block2', 2], ['', 1]])
     expect(parts[2].skip).toBe(true)
-    expect(parts[2].isStage).toBe(true)
+    expect(parts[2].stages.length).toBe(1)
     expect(firstLayer(ROWS)).toBe('block1_relu')
   })
   test('arcs join what is not next to each other, without crossing in one lane', () => {

@@ -16,7 +16,7 @@ export function stemOf(name) {
   return parts.length > 1 ? parts[0] : ''
 }
 
-/** Rows in order, with a head before each group: {head, name, rows} or {row}. Stage lines where the resolution changes. */
+/** Rows in order, with a head before each group: {head, name, rows} or {row}. `stages` names the rows at which the resolution changes. */
 export function tree(rows) {
   const found = []
   let size = ''
@@ -26,11 +26,9 @@ export function tree(rows) {
     const isStage = here !== size && size !== ''
     size = here
     const last = found.at(-1)
-    if (group && last?.group === group) {
-      last.rows.push(row)
-      return
-    }
-    found.push(group ? { group, rows: [row], isStage } : { group: '', rows: [row], isStage })
+    if (group && last?.group === group) last.rows.push(row)
+    else found.push({ group, rows: [row], stages: [] })
+    if (isStage) found.at(-1).stages.push(row.name)
   })
   return found.map((part) => {
     if (!part.group || part.rows.length < 2) return { ...part, group: '' }

@@ -1,9 +1,9 @@
 // The lesson that is being taken: which one, which step, and whether its action was done. The place is in the address.
 import { address, go } from './address.svelte.js'
-import { get } from './api.js'
+import { get, getPacked } from './api.js'
 import { done } from './done.svelte.js'
 import { LESSONS } from './lessons.js'
-import { modelId } from './open.svelte.js'
+import { firstPicture, modelId } from './open.svelte.js'
 
 const CLEAN = { pins: '', with: '', beside: '', edits: '', epoch: '', init: '', target: '', at: '', channel: '' }
 
@@ -41,7 +41,24 @@ async function show(one, number) {
   const model = modelId()
   const rows = model ? (await get('network', { model })).rows : []
   const [view, change] = one.steps[number].go(rows)
+  if (one.steps[number].brightest && rows.length) Object.assign(change, await brightest(model, change.layer))
   const kept = Object.fromEntries((one.steps[number].keeps ?? []).map((k) => [k, address.params[k] ?? '']))
   go(view, { ...CLEAN, ...kept, ...change, lesson: `${one.name}.${number}` })
   Object.assign(step, { key: address.params.lesson, counts: { ...done }, then: here(), isDone: false })
+}
+
+/** The place of the largest value of the map that ranks first; nothing where there are no maps, or no picture. */
+async function brightest(model, layer) {
+  const picture = address.params.picture || (await firstPicture())
+  if (!picture || !layer) return {}
+  try {
+    const { maps, order } = await getPacked('maps', { model, picture, layer, rank: 'activation' })
+    const [, height, width] = maps.shape
+    const channel = order.data[0]
+    const values = maps.data.subarray(channel * height * width, (channel + 1) * height * width)
+    const best = values.reduce((found, v, i) => (v > values[found] ? i : found), 0)
+    return { channel, at: `${Math.floor(best / width)},${best % width}` }
+  } catch {
+    return {} // the view that opens says what is wrong
+  }
 }
