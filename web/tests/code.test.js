@@ -9,7 +9,7 @@ test('a saved model needs two lines', () => {
 })
 
 test('the epoch, the kernels drawn anew and the numbers changed by hand stand in the lines, in the order of the server', () => {
-  const lines = scopeLines('digits', { epoch: '4', init: 'he_normal', edits: 'block1_conv1~3~12~2;a%7Eb~0~1~-0.5' }).split('\n')
+  const lines = scopeLines('digits', { epoch: '4', init: 'he_normal', edits: 'block1_conv1~3~12~2;a%7Eb~0~1~-0.5;c~2~0~1~bias' }).split('\n')
   expect(lines).toEqual([
     'import convscope',
     'from convscope.actions.changed import KernelValue, change_kernels, draw_anew',
@@ -20,6 +20,7 @@ test('the epoch, the kernels drawn anew and the numbers changed by hand stand in
     'change_kernels(scope.model, [',
     '    KernelValue("block1_conv1", 3, 12, 2),',
     '    KernelValue("a~b", 0, 1, -0.5),',
+    '    KernelValue("c", 2, 0, 1, "bias"),',
     '])',
   ])
 })

@@ -10,6 +10,11 @@ describe('what differs from the saved model', () => {
     expect(parseEdits(formatEdits(edits))).toEqual(edits)
     expect(formatEdits(edits)).toBe('a%2Fb%7Ec%3Bd~1~2~-0.5')
   })
+  test('a bias is another place than a kernel number', () => {
+    const edits = [{ layer: 'c', channel: 1, cell: 0, value: 2 }, { layer: 'c', channel: 1, cell: 0, value: 3, part: 'bias' }]
+    expect(formatEdits(edits)).toBe('c~1~0~2;c~1~0~3~bias')
+    expect(parseEdits(withEdits(formatEdits(edits), [{ ...edits[1], value: 4 }]))).toEqual([edits[0], { ...edits[1], value: 4 }])
+  })
   test('the last word on a place counts, and only finite numbers', () => {
     const first = withEdits('', [{ layer: 'c', channel: 0, cell: 1, value: 2 }])
     const second = withEdits(first, [{ layer: 'c', channel: 0, cell: 1, value: 3 }, { layer: 'c', channel: 0, cell: 2, value: NaN }])

@@ -45,6 +45,7 @@ COMMANDS = {
     "dream": ("convscope.cli.imagine:dream", "Deep dream: pictures changed so that a layer answers more strongly."),
     "layers": ("convscope.cli.scope:layers", "Every layer: shape, receptive field, parameters, multiply-adds, memory."),
     "arithmetic": ("convscope.cli.scope:arithmetic", "The sum behind one value, down to the single multiplication."),
+    "change": ("convscope.cli.scope:change", "A copy of a network with numbers of your own; look what follows."),
     "field": ("convscope.cli.scope:field", "Which pixels a layer or one value can see, exactly."),
     "units": ("convscope.cli.scope:units", "What the filters of a layer do over a data set."),
     "store": ("convscope.cli.scope:store", "Write the feature maps of a whole data set; bounded memory, resumable."),

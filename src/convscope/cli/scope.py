@@ -1,9 +1,10 @@
-"""`convscope layers`, `arithmetic`, `field`, `units`, `store` and `compare`: the scope from the command line."""
+"""`convscope layers`, `arithmetic`, `change`, `field`, `units`, `store`, `compare`: the scope from the command line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from cyclopts import Parameter
 
@@ -51,6 +52,32 @@ def arithmetic(
     from convscope.actions.look import Scope
 
     say(str(Scope(run).arithmetic(str(picture), layer, at=at or (), channel=channel)))
+
+
+def change(
+    run: str, out: Path, /, *, set: Names = None, draw: str = "", epoch: int | None = None, json: bool = False
+) -> None:
+    """Write a copy of a network with some numbers changed: a bundle that every other command opens. RUN stays as it is.
+
+    Args:
+        run: a run folder, a name below runs/, `last`, or a bundle folder.
+        out: the bundle folder to write.
+        set: LAYER~FILTER~CELL~VALUE, as the studio's address has it behind `edits=`; a cell counts along rows, columns,
+            input channels. Behind it ~bias, ~depthwise or ~pointwise for what is no kernel. Several with `;` between.
+        draw: draw all kernels anew first: he_normal, glorot_uniform, small, large, zeros ...
+        epoch: begin with the weights after this epoch, where its checkpoint is kept.
+        json: print JSON instead of a line.
+    """
+    from convscope.actions.changed import KernelValue, write_changed
+
+    # copied from the address bar it is quoted once more
+    texts = [text if "~" in text else unquote(text) for text in set or ()]
+    values = [KernelValue.parse(one) for text in texts for one in text.split(";") if one]
+    folder = write_changed(run, out, values, initializer=draw, epoch=epoch)
+    if json:
+        say_json({"bundle": str(folder), "numbers": len(values), "draw": draw, "epoch": epoch})
+        return
+    say(f"Changed copy: {folder}; open it in place of a run, or see both: convscope studio {run} {folder}")
 
 
 def field(

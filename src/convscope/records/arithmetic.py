@@ -57,6 +57,8 @@ class Arithmetic:
         axes: names of the factor arrays' axes ("row", "column", "input channel").
         patch: input values in float64; what the layer takes for a place outside the input (0, or -inf for a maximum).
         kernel: the weight of each, or None where nothing is multiplied.
+        places: int64, which number of its filter each factor meets, counted along rows, columns, input channels (and
+            multipliers); None where there is no kernel. A transposed convolution meets some of its filter only.
         products: patch x kernel; the patch itself where there is no kernel.
         is_padding: True where a factor lies outside the input.
         sources: paths of the calls that the factors come from; `source` says which one, per factor.
@@ -97,6 +99,7 @@ class Arithmetic:
     bound: float
     dtype: str
     facts: dict[str, float] = field(default_factory=dict)
+    places: np.ndarray | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property

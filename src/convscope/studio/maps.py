@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from convscope.actions.changed import kernel_of
+from convscope.actions.changed import numbers_of
 from convscope.actions.look import Scope
 from convscope.actions.predict import decode, known_card
 from convscope.errors import ModelError, TapUnreachableError
@@ -115,14 +116,42 @@ def number(scope: Scope, given: Given, layer: str, *, at: Sequence[int], channel
     return {
         "asked": {"layer": asked.layer, "at": list(asked.at), "channel": asked.channel, "value": asked.computed},
         "way": way,
-        "worked": {**as_facts(worked, until=asked.layer), "editable": is_editable(scope, worked.layer)},
+        "worked": as_facts(joined(worked), until=asked.layer) | editing(scope, worked),
     }
 
 
-def is_editable(scope: Scope, layer: str) -> bool:
-    """Whether single numbers of this layer's kernel can be changed."""
-    found = scope.probe.by_path.get(layer.split("#")[0])
-    return found is not None and kernel_of(found) is not None
+def editing(scope: Scope, worked: Arithmetic) -> dict[str, Any]:
+    """What of the sum can be typed over: `editable` and `bias_editable`; of a separable layer its two kernels.
+
+    `depthwise` is the window's number behind each factor (whatever `channels` says is shown), `pointwise` the weight
+    that this filter gives to each input channel x multiplier.
+    """
+    layer = scope.probe.by_path.get(worked.layer.split("#")[0])
+    windows, weights = numbers_of(layer, "depthwise"), numbers_of(layer, "pointwise")
+    facts = {
+        "editable": numbers_of(layer) is not None or windows is not None,
+        "bias_editable": worked.bias is not None and numbers_of(layer, "bias") is not None,
+        "multiplier": worked.patch.shape[-1] if windows else 1,
+    }
+    if windows is None or weights is None:
+        return facts
+    return facts | {"depthwise": windows.read(), "pointwise": weights.read()[:, worked.channel]}
+
+
+def joined(worked: Arithmetic) -> Arithmetic:
+    """A separable layer's factors with input channel and multiplier as one last axis; others as they are."""
+    if worked.axes[-1:] != ("multiplier",):
+        return worked
+
+    def flat(array: np.ndarray | None, keep: int = 0) -> Any:
+        if array is None:
+            return None
+        end = array.ndim - keep
+        return array.reshape(*array.shape[: end - 2], -1, *array.shape[end:])
+
+    parts = {name: flat(getattr(worked, name)) for name in ("patch", "kernel", "products", "is_padding", "places")}
+    source = flat(np.broadcast_to(worked.source, worked.patch.shape))
+    return replace(worked, **parts, source=source, positions=flat(worked.positions, 1), axes=worked.axes[:-1])
 
 
 def _is_input(scope: Scope, name: str) -> bool:
@@ -152,6 +181,7 @@ def as_facts(worked: Arithmetic, *, until: str = "") -> dict[str, Any]:
         "channels": channels.tolist(),
         "patch": patch[cut],
         "kernel": None if worked.kernel is None else worked.kernel[cut],
+        "places": None if worked.places is None else worked.places[cut],
         "products": products[cut],
         "is_padding": worked.is_padding[cut],
         "sources": list(worked.sources),

@@ -1,14 +1,13 @@
 """Which model the page means: a place, and what of it is different for the moment. All of it stands in the address.
 
 "PLACE", "PLACE@EPOCH", "PLACE*INITIALIZER" and "PLACE!LAYER~FILTER~CELL~VALUE;..." in this order, any of the last three
-left out. The saved model is never changed: the numbers are set on a second copy in memory.
+left out; behind a value may stand "~PART" (bias, depthwise, pointwise). The saved model is never changed: the numbers are set on a second copy in memory.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from convscope.errors import DataError
 from convscope.records.kernel_value import KernelValue
@@ -50,17 +49,8 @@ def parse_variant(text: str) -> Variant:
     found = _FORM.fullmatch(text)
     if found is None:
         return Variant(text)  # no such place: places.get says so
-    edits = tuple(_edit(one) for one in (found["edits"] or "").split(";") if one)
+    edits = tuple(KernelValue.parse(one) for one in (found["edits"] or "").split(";") if one)
     if len(edits) > MOST_EDITS:
         raise DataError(f"expected at most {MOST_EDITS} changed numbers, got {len(edits)}; reset some of them")
     epoch = None if found["epoch"] is None else int(found["epoch"])
     return Variant(found["place"], epoch, found["drawn"] or "", edits)
-
-
-def _edit(text: str) -> KernelValue:
-    parts = text.split("~")
-    try:
-        layer, channel, cell, value = parts
-        return KernelValue(unquote(layer), int(channel), int(cell), float(value))
-    except ValueError as error:
-        raise DataError(f"expected a changed number as LAYER~FILTER~CELL~VALUE, got {text[:60]!r}; reset it") from error

@@ -17,7 +17,7 @@ export function scopeLines(name, { epoch = '', init = '', edits = '' } = {}) {
   if (init) lines.push(`draw_anew(scope.model, ${text(init)})`)
   if (changed.length) {
     lines.push('change_kernels(scope.model, [')
-    for (const e of changed) lines.push(`    KernelValue(${text(e.layer)}, ${e.channel}, ${e.cell}, ${e.value}),`)
+    for (const e of changed) lines.push(`    KernelValue(${text(e.layer)}, ${e.channel}, ${e.cell}, ${e.value}${e.part ? `, ${text(e.part)}` : ''}),`)
     lines.push('])')
   }
   return lines.join('\n')

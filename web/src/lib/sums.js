@@ -5,7 +5,8 @@ import { three } from './numbers.js'
 export const flat = (nest) => (Array.isArray(nest) ? nest.flat(Infinity) : [nest])
 
 /**
- * The factors by input channel: {channel, sum, cells: [{patch, kernel, product, padding, at, source, index}], rows, columns}.
+ * The factors by input channel: {channel, sum, cells: [{patch, kernel, product, padding, at, source, index, full}], columns};
+ * of a separable layer also `weight` per group and `window` per cell, whose product the kernel is.
  * `worked` is an Arithmetic as JSON; arrays are (..., channel).
  */
 export function groups(worked) {
@@ -13,16 +14,23 @@ export function groups(worked) {
   const channels = worked.shape.length ? worked.channels.length : 0
   const patch = flat(worked.patch), products = flat(worked.products), padding = flat(worked.is_padding), source = flat(worked.source)
   const kernel = worked.kernel === null ? null : flat(worked.kernel)
+  const places = worked.places ? flat(worked.places) : null
   const rank = positionsRank(worked, patch.length)
   const positions = flat(worked.positions)
   const per = many ? channels : 1
   const cells = patch.map((p, i) => ({
     patch: p, kernel: kernel?.[i] ?? null, product: products[i], padding: padding[i],
     at: positions.slice(i * rank, i * rank + rank), source: worked.sources[source[i]] ?? '', index: i,
-    full: many ? Math.floor(i / per) * worked.shape.at(-1) + worked.channels[i % per] : (worked.channels[i] ?? i), // place in the whole filter
+    full: places?.[i] ?? i, // place in the whole filter
   }))
   const columns = many ? (worked.shape.length > 2 ? worked.shape.at(-2) : worked.shape[0]) : Math.min(patch.length, 16)
   const found = Array.from({ length: per }, (_, c) => ({ channel: many ? worked.channels[c] : -1, cells: [], columns, sum: 0 }))
+  if (worked.depthwise) {
+    // a separable layer: the number of the window that all filters share, and what this filter takes of it
+    const count = worked.pointwise.length
+    cells.forEach((cell) => { cell.window = worked.depthwise[Math.floor(cell.full / count)][cell.full % count] })
+    found.forEach((group) => { group.weight = worked.pointwise[group.channel] })
+  }
   cells.forEach((cell, i) => {
     const group = found[many ? i % per : 0]
     group.cells.push(cell)

@@ -3,19 +3,19 @@
 
 const layerWord = (layer) => encodeURIComponent(layer).replaceAll('~', '%7E')
 
-/** [{layer, channel, cell, value}] from "LAYER~FILTER~CELL~VALUE;..." */
+/** [{layer, channel, cell, value, part}] from "LAYER~FILTER~CELL~VALUE~PART;..."; a part is left out where it is the kernel. */
 export function parseEdits(text = '') {
   return text.split(';').filter(Boolean).map((part) => {
-    const [layer, channel, cell, value] = part.split('~')
-    return { layer: decodeURIComponent(layer), channel: Number(channel), cell: Number(cell), value: Number(value) }
+    const [layer, channel, cell, value, of] = part.split('~')
+    return { layer: decodeURIComponent(layer), channel: Number(channel), cell: Number(cell), value: Number(value), ...(of ? { part: of } : {}) }
   })
 }
 
-export const formatEdits = (edits) => edits.map((e) => `${layerWord(e.layer)}~${e.channel}~${e.cell}~${e.value}`).join(';')
+export const formatEdits = (edits) => edits.map((e) => `${layerWord(e.layer)}~${e.channel}~${e.cell}~${e.value}${e.part ? `~${e.part}` : ''}`).join(';')
 
 /** The edits with some numbers laid over them; the last word on a place counts. */
 export function withEdits(text, more) {
-  const same = (a, b) => a.layer === b.layer && a.channel === b.channel && a.cell === b.cell
+  const same = (a, b) => a.layer === b.layer && a.channel === b.channel && a.cell === b.cell && (a.part ?? '') === (b.part ?? '')
   const kept = parseEdits(text).filter((e) => !more.some((m) => same(e, m)))
   return formatEdits([...kept, ...more.filter((m) => Number.isFinite(m.value))])
 }

@@ -101,6 +101,7 @@ class Worked:
 
     Attributes:
         magnitude: sum of |products| and |bias|.
+        places: which number of its filter each factor meets, in the order of `Arithmetic.places`.
         steps: the layer's own further steps.
     """
 
@@ -110,6 +111,7 @@ class Worked:
     total: float
     magnitude: float
     kernel: np.ndarray | None = None
+    places: np.ndarray | None = None
     partial_sums: tuple[tuple[str, float], ...] = ()
     bias: float | None = None
     steps: tuple[Step, ...] = ()

@@ -16,7 +16,8 @@ from convscope.scope.arithmetic.given import Factors, Given, Worked, axis_names,
 class Sum:
     """What one output channel sums up: factors, a kernel of their shape, names of the axes.
 
-    `part_axis` is the axis along which partial sums are shown; `part_names` names its places.
+    `part_axis` is the axis along which partial sums are shown; `part_names` names its places. `places` says which
+    number of the whole filter each kernel value is; None where all of them stand there in order.
     """
 
     factors: Factors
@@ -24,6 +25,7 @@ class Sum:
     axes: tuple[str, ...]
     part_axis: int | None = None
     part_names: tuple[str, ...] = ()
+    places: np.ndarray | None = None
 
 
 def summed(given: Given, sum_of: Callable[[int], Sum]) -> Worked:
@@ -49,6 +51,7 @@ def summed(given: Given, sum_of: Callable[[int], Sum]) -> Worked:
         total,
         magnitude,
         kernel=chosen.kernel,
+        places=np.arange(chosen.kernel.size).reshape(chosen.kernel.shape) if chosen.places is None else chosen.places,
         partial_sums=_partial_sums(chosen),
         bias=None if biases is None else float(biases[given.channel]),
         steps=activated(given, given.layer.activation, total, magnitude, vector),
@@ -133,10 +136,12 @@ def _transposed(given: Given) -> Worked:
     taps = _transposed_taps(given, reads)
     factors = gathered(given, reads, range(kernel.shape[-2]))
     axes = (*axis_names(len(reads)), "input channel")
+    filter_shape = kernel.shape[:-1]
+    places = np.arange(int(np.prod(filter_shape))).reshape(filter_shape)[np.ix_(*taps)]
 
     def sum_of(channel: int) -> Sum:
         chosen = kernel[..., channel][np.ix_(*taps)]
-        return Sum(factors, chosen, axes, -1, _by_channel(range(kernel.shape[-2])))
+        return Sum(factors, chosen, axes, -1, _by_channel(range(kernel.shape[-2])), places)
 
     return summed(given, sum_of)
 

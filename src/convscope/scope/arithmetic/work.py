@@ -104,6 +104,7 @@ def work_out(given: Given, output: np.ndarray, sources: Sequence[str]) -> Arithm
         axes=worked.axes,
         patch=worked.factors.patch,
         kernel=worked.kernel,
+        places=worked.places,
         products=_products(worked),
         is_padding=worked.factors.is_padding,
         sources=tuple(sources),
