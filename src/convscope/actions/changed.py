@@ -1,4 +1,4 @@
-"""A model with some of its numbers changed by hand, or drawn anew: to see what follows. What is saved stays as it is."""
+"""A model with some of its numbers changed by hand, or drawn anew: to see what follows. Nothing saved is touched."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Which model the page means: a place, and what of it is different for the moment. All of it stands in the address.
 
 "PLACE", "PLACE@EPOCH", "PLACE*INITIALIZER" and "PLACE!LAYER~FILTER~CELL~VALUE;..." in this order, any of the last three
-left out; behind a value may stand "~PART" (bias, depthwise, pointwise). The saved model is never changed: the numbers are set on a second copy in memory.
+left out; behind a value may stand "~PART" (bias, depthwise, pointwise). The saved model is never changed: the numbers
+are set on a second copy in memory.
 """
 
 from __future__ import annotations
