@@ -176,7 +176,6 @@ def as_facts(worked: Arithmetic, *, until: str = "") -> dict[str, Any]:
         "at": list(worked.at),
         "channel": worked.channel,
         "operation": worked.operation,
-        "axes": list(worked.axes),
         "shape": list(patch.shape),
         "channels": channels.tolist(),
         "patch": patch[cut],
