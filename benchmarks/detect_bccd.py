@@ -1,7 +1,7 @@
 """How good detectors get on few pictures: blood cells (184 pictures, 3 kinds), both detectors, three seeds, on a CPU.
 
     python -m benchmarks.detect_bccd                  # what is not done yet, one after the other; then the table
-    python -m benchmarks.detect_bccd yolo:0           # one run
+    python -m benchmarks.detect_bccd yolo:3           # one run
     python -m benchmarks.detect_bccd --table          # the table of what is done
     python -m benchmarks.detect_bccd --check          # all, then no table: fails where the goal is missed
 
@@ -26,20 +26,29 @@ from benchmarks.timing import RESULTS, markdown, publish
 
 DATA = Path(os.environ.get("CONVSCOPE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "det-bccd"
 OUT = Path(__file__).parent / "results" / "local" / "bccd"
-KINDS, SEEDS = ("yolo", "faster-rcnn"), (0, 1, 2)
+# seed 1 was looked at before the frame of the one-stage detector was chosen; these were not
+SEEDS = {"yolo": (3, 4, 5), "faster-rcnn": (0, 1, 2)}
 GOAL, T_95 = 0.75, {2: 12.706, 3: 4.303}  # two-sided 95 % of Student's t for that many seeds
 CURVES = RESULTS / "detect_bccd_curves.csv"
 
-# EfficientNet-Lite0 with ImageNet weights stays frozen for most of the epochs; 640 x 480 pictures become 256 x 192
+# EfficientNet-Lite0 with ImageNet weights stays frozen for most of the epochs; 640 x 480 pictures become 256 x 192, for
+# the one-stage detector 416 x 320: platelets are 16 pixels wide in the smaller frame and it missed half of them
 COMMON = {
     "image_size": (192, 256), "pyramid_channels": 64, "val_share": 0.1, "test_share": 0.2, "batch_size": 4,
     "schedule": "one-cycle", "unfreeze": 2, "fine_tune_learning_rate": 3e-4, "clipnorm": 10.0, "patience": 0,
     "watch_pictures": 0, "watch_layers": False, "augment": {"flip_horizontal": True, "flip_vertical": True},
 }  # fmt: skip
 PLANS = {
-    "yolo": {**COMMON, "model": "yolo", "head_epochs": 20, "epochs": 5, "learning_rate": 2e-3},
+    "yolo": {
+        **COMMON,
+        "model": "yolo",
+        "image_size": (320, 416),
+        "head_epochs": 25,
+        "epochs": 5,
+        "learning_rate": 2e-3,
+    },
     "faster-rcnn": {**COMMON, "model": "faster-rcnn", "head_epochs": 20, "epochs": 5, "learning_rate": 1e-3},
-}
+}  # fmt: skip
 
 
 def folder_of(out: Path, kind: str, seed: int) -> Path:
@@ -106,8 +115,8 @@ def rows_of(kind: str, found: dict[int, dict]) -> list[tuple[str, ...]]:
 def check(out: Path) -> None:
     """Say the intervals; fail where a detector's lower end is below the goal."""
     missed = False
-    for kind in KINDS:
-        values = [map_50(run) for seed in SEEDS if (run := done(out, kind, seed)) is not None]
+    for kind, seeds in SEEDS.items():
+        values = [map_50(run) for seed in seeds if (run := done(out, kind, seed)) is not None]
         mean, low, high = interval(values) if len(values) > 1 else (0.0, 0.0, 0.0)
         print(f"{kind}: mAP at 0.5 {mean:.3f} ({low:.3f} to {high:.3f}) over {len(values)} seeds")
         missed |= low < GOAL
@@ -118,8 +127,8 @@ def write_table(out: Path) -> None:
     """The table of all finished runs, and their curves."""
     rows: list[tuple[str, ...]] = []
     points = []
-    for kind in KINDS:
-        found = {seed: run for seed in SEEDS if (run := done(out, kind, seed)) is not None}
+    for kind, seeds in SEEDS.items():
+        found = {seed: run for seed in seeds if (run := done(out, kind, seed)) is not None}
         rows += rows_of(kind, found)
         points += [(kind, seed, e["epoch"], e["phase"], f"{e['loss']:.4f}", f"{e['val_loss']:.4f}")
                    for seed, run in found.items() for e in run["epochs"]]  # fmt: skip
@@ -141,7 +150,9 @@ def main() -> None:
     asked = parser.parse_args()
     if not DATA.is_dir():
         sys.exit(f"{DATA}: expected the real pictures there; set CONVSCOPE_DATA")
-    wanted = [one.split(":") for one in asked.runs] or [(kind, str(seed)) for seed in SEEDS for kind in KINDS]
+    wanted = [one.split(":") for one in asked.runs] or [
+        (kind, str(seed)) for kind, seeds in SEEDS.items() for seed in seeds
+    ]
     asked.out.mkdir(parents=True, exist_ok=True)
     for kind, seed in [] if asked.table else wanted:
         if done(asked.out, kind, int(seed)) is None:

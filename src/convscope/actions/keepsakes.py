@@ -113,6 +113,6 @@ def kept(folder: Path) -> Keepsakes:
 
 
 def short_names(keys: Sequence[str]) -> tuple[str, ...]:
-    """File names without their folders, where that leaves them different."""
+    """File names without their folders, where that leaves different pictures different; a picture may come twice."""
     names = tuple(Path(key).name for key in keys)
-    return names if len(set(names)) == len(names) else tuple(keys)
+    return names if len(set(names)) == len(set(keys)) else tuple(keys)

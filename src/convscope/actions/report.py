@@ -14,6 +14,7 @@ from convscope.actions.scan_report import read_audit
 from convscope.actions.steps import steps_for
 from convscope.actions.views import view_sections
 from convscope.actions.watching import film
+from convscope.draw.numbers import counted
 from convscope.files.atomic import write_text
 from convscope.records.progress import Progress, silent
 from convscope.records.report import Facts, Report, Section, Words
@@ -88,10 +89,11 @@ def _facts(run: RunFolder) -> tuple[Facts, ...]:
         ("set aside", str(start["set_aside"])),
     )
     size = "as given" if card.preprocess.height is None else f"{card.preprocess.height}×{card.preprocess.width} px"
+    sees = "slice" if card.network == "unet-3d" else "channel"
     network = (
         ("network", card.network),
         ("parameters", f"{start['parameters']:,}".replace(",", " ")),
-        ("input", f"{size}, {card.preprocess.channels} channels, {card.preprocess.fit}"),
+        ("input", f"{size}, {counted(card.preprocess.channels, sees)}, {card.preprocess.fit}"),
         ("temperature", f"{card.temperature:.3g}"),
         ("unsure below", f"{card.unsure_below:.3g}" if card.unsure_below else "never"),
         ("seed", str(start["seed"])),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convscope.actions.keepsakes import MISTAKES, RIGHT, choose, keep, kept, visible
+from convscope.actions.keepsakes import MISTAKES, RIGHT, choose, keep, kept, short_names, visible
 from convscope.data.opening import read_data
 from convscope.errors import RunError
 from convscope.records.geometry import Preprocess
@@ -68,3 +68,8 @@ def test_arrays_of_any_range_become_visible() -> None:
     assert visible(line, (-1.0, 1.0)).ravel().tolist() == [0, 128, 255]
     assert visible(np.zeros((2, 2, 5), np.uint8)).shape == (2, 2, 3)
     assert visible(np.zeros((2, 2, 2), np.uint8)).shape == (2, 2, 1)
+
+
+def test_names_lose_their_folders_where_pictures_stay_apart():
+    assert short_names(("a/x.jpg", "a/x.jpg", "b/y.jpg")) == ("x.jpg", "x.jpg", "y.jpg"), "a row for each box"
+    assert short_names(("a/x.jpg", "b/x.jpg")) == ("a/x.jpg", "b/x.jpg")
