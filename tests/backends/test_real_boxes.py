@@ -20,9 +20,7 @@ QUICK = convscope.Plan(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("model", "rate"), [("yolo", 8e-3), pytest.param("faster-rcnn", 2e-3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("model", "rate"), [("yolo", 8e-3), pytest.param("faster-rcnn", 2e-3, marks=pytest.mark.slow)])
 def test_a_minute_of_training_finds_cells(model: str, rate: float, real_data: Path, tmp_path: Path) -> None:
     """64 pictures at a fifth of their size: most red cells are found, where an untrained head finds none."""
     plan = QUICK.model_copy(update={"model": model, "learning_rate": rate})
