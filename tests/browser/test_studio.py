@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,115 +14,14 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import sync_playwright
-
+from browser.driving import begin_training, settle, wait_for_says
 from convscope.errors import ConvscopeError
-from convscope.files.journal import JournalFile
 from convscope.studio import jobs
-from convscope.studio.start import page_folder
-from studio.made import make_run
 from studio.test_names import PAYLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 VIEWS = ("data", "train", "network", "maps", "number", "filters", "explain", "lessons")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium; the tests are skipped, saying so, where it or the built page is absent."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no browser: install chromium")
-    if page_folder() is None:
-        pytest.skip("the studio's page is not built: make studio")
-    options = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        "--use-fake-device-for-media-stream",  # a camera that shows a test picture
-        "--use-fake-ui-for-media-stream",
-    ]
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=path, args=options)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("studio"))
-
-
-@pytest.fixture(scope="module")
-def studio(made, tmp_path_factory):
-    """(link, run folder, data folder, folder of the screenshots); the real command in a process of its own."""
-    run, data = made
-    journal = JournalFile(
-        run.parent / PAYLOADS[5].replace("/", ":")
-    )  # a run that somebody sent: every name is an attack
-    journal.write("start", data=PAYLOADS[0], classes=PAYLOADS, network=PAYLOADS[1])
-    for number, payload in enumerate(PAYLOADS):
-        journal.write("verdict", kind=str(number), title=payload, detail=payload)
-    shots = Path(os.environ.get("CONVSCOPE_SHOTS", tmp_path_factory.mktemp("shots")))
-    shots.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "convscope", "studio", str(run), str(data), "--no-open-browser"],
-        cwd=run.parents[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    lines = []
-    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
-    reader.start()
-    end = time.monotonic() + 120
-    while not (link := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", "".join(lines))):
-        assert process.poll() is None and time.monotonic() < end, "".join(lines)
-        time.sleep(0.1)
-    yield link[0], run, data, shots
-    process.terminate()
-    process.wait(timeout=60)
-    reader.join(timeout=10)
-    process.stdout.close()
-
-
-@pytest.fixture
-def page(browser, studio):
-    """A fresh page that fails the test for any error in it, and for any request that leaves this computer."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    found = context.new_page()
-    faults, away = [], []
-    found.on("pageerror", lambda error: faults.append(str(error)))
-    found.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-    here = re.compile(r"(http://127\.0\.0\.1:|data:|blob:)")
-    found.on("request", lambda r: None if here.match(r.url) else away.append(r.url))
-    found.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    found.on("dialog", lambda d: faults.append(f"a dialog opened: {d.message}"))
-    yield found
-    context.close()
-    assert faults == [] and away == []
-
-
-def settle(page, seconds=120):
-    """Wait until nothing is being loaded; asked from outside, since the page's policy forbids to evaluate words."""
-    calm, end = 0, time.monotonic() + seconds
-    while calm < 3:
-        busy = page.evaluate("document.querySelectorAll('[role=status] .dot, [aria-busy=true]').length")
-        calm = (
-            0 if busy or not page.evaluate("document.querySelectorAll('main section, main aside').length") else calm + 1
-        )
-        assert time.monotonic() < end, "still loading: " + page.inner_text("main")[:400]
-        page.wait_for_timeout(120)
-
-
-def wait_for_says(page, other_than=None, equal_to=None):
-    """Wait until the prediction is another one, or one that is known."""
-    end = time.monotonic() + 60
-    while True:
-        now = page.locator(".says").inner_text()
-        if now != other_than and equal_to in (None, now):
-            return
-        assert time.monotonic() < end, now
-        page.wait_for_timeout(100)
 
 
 def test_from_a_map_to_the_sum_that_the_scope_confirms(page, studio):
@@ -308,15 +202,8 @@ def test_a_training_begun_on_the_page_runs_to_its_end_and_opens(page, studio):
     link, run, _, shots = studio
     page.goto(link)
     settle(page)
-    page.evaluate("location.hash = '#/train?new=1'")
-    page.get_by_label("name of the run").fill("from-the-page")
-    page.get_by_label("begin with").select_option("a first look, from scratch")
-    for name, value in (("epochs", "3"), ("image size", "32"), ("filters", "8, 8"), ("keep checkpoints", "3")):
-        field = page.locator("form label").filter(has_text=re.compile(f"^{name}\\b")).locator("input").first
-        page.evaluate("e => e.closest('details')?.setAttribute('open', '')", field.element_handle())
-        field.fill(value)
-    page.get_by_role("button", name="Start training").click()
-    page.wait_for_url(re.compile("run="), timeout=120_000)
+    chosen = {"epochs": "3", "image size": "32", "filters": "8, 8", "keep checkpoints": "3"}
+    begin_training(page, "from-the-page", chosen)
     page.locator("[role=status]", has_text="finished").wait_for(timeout=240_000)
     settle(page)
     page.screenshot(path=shots / "trained.png")
@@ -342,15 +229,7 @@ def test_a_training_is_paused_goes_on_and_is_stopped_early_with_its_best(page, s
     link, run, _, _ = studio
     page.goto(link)
     settle(page)
-    page.evaluate("location.hash = '#/train?new=1'")
-    page.get_by_label("name of the run").fill("ended-early")
-    page.get_by_label("begin with").select_option("a first look, from scratch")
-    for name, value in (("epochs", "400"), ("image size", "32"), ("filters", "4")):
-        field = page.locator("form label").filter(has_text=re.compile(f"^{name}\\b")).locator("input").first
-        page.evaluate("e => e.closest('details')?.setAttribute('open', '')", field.element_handle())
-        field.fill(value)
-    page.get_by_role("button", name="Start training").click()
-    page.wait_for_url(re.compile("run="), timeout=120_000)
+    begin_training(page, "ended-early", {"epochs": "400", "image size": "32", "filters": "4"})
     status = page.get_by_role("status")
     folder = run.parent / "ended-early"
     try:
@@ -434,39 +313,58 @@ def test_a_decision_is_kept_and_taken_back(page, studio):
     page.get_by_role("heading", name="Decisions").wait_for(state="detached")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_every_view_fits_and_axe_finds_no_serious_fault(browser, studio, width, scheme):
+def grave_faults(page, view, rules=None):
+    """What axe-core finds serious or critical; `rules` alone, where only these can have changed."""
+    only = f", runOnly: {{type: 'rule', values: {json.dumps(rules)}}}" if rules else ""
+    found = page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{only}}})")
+    return [
+        (view, v["id"], v["help"], [n["html"][:160] for n in v["nodes"][:3]])
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def in_four_ways(page, view, shots):
+    """The screen as it stands at 1280 and 390 px, in light and dark: it fits, and axe finds nothing grave."""
+    grave, scheme = [], "light"
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.wait_for_timeout(60)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{view} is {wide} px too wide at {width}"
+        for rules in (None, ["color-contrast"]):  # another theme is only other colours
+            if rules:
+                scheme = "dark" if scheme == "light" else "light"
+                page.evaluate("document.querySelector('.tools .theme').click()")  # also behind a dialog
+                page.wait_for_timeout(60)
+            page.screenshot(path=shots / f"{view}-{width}-{scheme}.png")
+            if AXE.is_file():
+                grave += [(width, scheme, *fault) for fault in grave_faults(page, view, rules)]
+    page.set_viewport_size({"width": 1280, "height": 844})
+    return grave
+
+
+def test_every_view_fits_and_axe_finds_no_serious_fault(page, studio):
     link, _, _, shots = studio
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    page = context.new_page()
-    faults, grave = [], []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-    page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    if AXE.is_file():
+        page.add_init_script(AXE.read_text())  # outside the page's policy, as an extension would be
     page.goto(link)
-    again = context.new_page() if (width, scheme) == (1280, "light") else None
+    again = page.context.new_page()
+    grave = []
     for view in VIEWS:
         page.evaluate(f"location.hash = '#/{view}'")
         settle(page)
-        page.screenshot(path=shots / f"{view}-{width}-{scheme}.png")
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, f"{view} is {wide} px too wide"
-        if again:  # the address alone opens the same view
-            again.goto(page.url)
-            settle(again)
-            assert again.url == page.url and again.title() == page.title()
-            assert again.inner_text("main h1, main h2") == page.inner_text("main h1, main h2")
-        if AXE.is_file():
-            # run outside the page's policy, as an extension would
-            found = page.evaluate(f"{AXE.read_text()}; axe.run(document, {{resultTypes: ['violations']}})")
-            grave += [
-                (view, v["id"], v["help"], [n["html"][:160] for n in v["nodes"][:3]])
-                for v in found["violations"]
-                if v["impact"] in ("serious", "critical")
-            ]
+        again.goto(page.url)  # the address alone opens the same view
+        grave += in_four_ways(page, view, shots)
+        settle(again)
+        assert again.url == page.url and again.title() == page.title()
+        assert again.inner_text("main h1, main h2") == page.inner_text("main h1, main h2")
+    page.evaluate("location.hash = '#/maps'")
+    settle(page)
+    page.get_by_role("button", name="Picture", exact=True).click()
+    page.get_by_role("dialog").locator("img").first.wait_for()
+    grave += in_four_ways(page, "picture", shots)
     assert grave == [], json.dumps(grave, indent=1)
-    assert faults == []
-    context.close()
 
 
 def test_nothing_opens_without_the_link(browser, studio):
