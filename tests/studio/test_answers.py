@@ -52,6 +52,21 @@ def test_places_are_ids_and_names_never_paths(studio):
     assert str(studio[3].parent) not in answer.text and answer.json()["first"] == studio[1]
 
 
+@pytest.mark.parametrize(("layer", "is_signed"), [("block2_relu1", False), ("block1_conv1", True)])
+def test_steps_lie_within_half_a_step_of_the_exact_maps(studio, layer, is_signed):
+    asked = {"model": studio[1], "picture": f"{studio[1]}.0", "layer": layer}
+    exact, steps = (unpack(get(studio, "maps", **asked, steps=n).content)[1] for n in (0, 1))
+    assert steps["steps"].dtype == np.uint8 and "maps" not in steps
+    np.testing.assert_array_equal(steps["order"], exact["order"])
+    low, high = (exact[k].astype(np.float64)[:, None, None] for k in ("low", "high"))
+    assert bool(low.min() < 0) == is_signed
+    if is_signed:
+        high = np.maximum(-low, high)
+        low = -high
+    back = low + steps["steps"] / 255 * (high - low)
+    assert (np.abs(back - exact["maps"]) <= 0.5001 / 255 * (high - low) + 1e-6).all()
+
+
 def test_maps_are_the_scopes_own_bit_for_bit(studio, scope):
     body = get(studio, "maps", model=studio[1], picture=f"{studio[1]}.0", layer="block2_relu1").content
     facts, arrays = unpack(body)

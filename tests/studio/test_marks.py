@@ -63,6 +63,9 @@ def test_a_mask_its_shares_and_its_reasons(tmp_path):
     assert heat[:, SIDE // 2 :].min() > 0 and heat[:, : SIDE // 2].max() == 0, "only what is said light is a reason"
     judged = client.get("/api/judge", params={**question, "how": "gradient-x-input", "target": "1"}).json()
     assert set(judged["methods"]) == {"gradient-x-input", "random map"}
+    facts, found = unpack(client.get("/api/maps", params={**question, "layer": "maps"}).content)
+    assert facts["rank_by"] == "relevance" and facts["target"] == {"label": "light"}, "of the largest region"
+    assert found["order"][0] == 1 and found["importance"][1] > 0 > found["importance"][0]
 
 
 @pytest.mark.backend
@@ -90,6 +93,10 @@ def test_the_boxes_of_a_detector_and_why_it_says_one(tmp_path):
     facts, arrays = unpack(client.get("/api/heat", params={**question, "how": "grad-cam", "target": "1"}).content)
     assert "D-RISE" in facts["target"]["label"] and np.isfinite(arrays["heat"]).all() and arrays["heat"].any()
     assert client.get("/api/heat", params={**question, "how": "grad-cam", "target": "9999"}).status_code == 400
+    rows = client.get("/api/network", params={"model": ids["model"]}).json()["rows"]
+    layer = next(r["name"] for r in rows if r["has_maps"] and len(r["shape"]) == 3)
+    maps = client.get("/api/maps", params={**question, "layer": layer})
+    assert maps.status_code == 200 and unpack(maps.content)[0]["rank_by"] == "activation", "boxes have no one score"
     judged = client.get("/api/judge", params={**question, "how": "grad-cam", "target": "1"}).json()
     assert set(judged["methods"]) == {"grad-cam", "random map"}
     assert all(np.isfinite(judged["table"][m]["deletion"]["value"]) for m in judged["methods"])

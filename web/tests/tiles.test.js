@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Sheet, fitScale, hit, layout, limits, nextScale, paint, placeOf, visible } from '../src/lib/tiles.js'
+import { Sheet, fitScale, hit, layout, limits, nextScale, paint, paintSteps, placeOf, stepColours, visible } from '../src/lib/tiles.js'
 import { packedTable } from '../src/lib/colour.js'
 
 function maps(count, height, width, value) {
@@ -7,7 +7,13 @@ function maps(count, height, width, value) {
   const low = new Float32Array(count).fill(Infinity)
   const high = new Float32Array(count).fill(-Infinity)
   data.forEach((v, i) => { const c = Math.floor(i / (height * width)); low[c] = Math.min(low[c], v); high[c] = Math.max(high[c], v) })
-  return { maps: { data, shape: [count, height, width] }, low: { data: low }, high: { data: high }, importance: { data: new Float32Array(count) }, rank_by: 'index' }
+  const signed = low.some((v) => v < 0), size = height * width, steps = new Uint8Array(data.length)
+  for (let c = 0; c < count; c++) {
+    const end = Math.max(-low[c], high[c]), [from, to] = signed ? [-end, end] : [low[c], high[c]]
+    const factor = to > from ? 255 / (to - from) : 0
+    for (let i = c * size; i < (c + 1) * size; i++) steps[i] = (data[i] - from) * factor + 0.5
+  }
+  return { exact: { data }, steps: { data: steps, shape: [count, height, width] }, low: { data: low }, high: { data: high }, importance: { data: new Float32Array(count) }, rank_by: 'index' }
 }
 // a canvas that only notes what is drawn on it
 function canvas(width, height) {
@@ -54,10 +60,19 @@ describe('the sheet of maps', () => {
     expect(limits(plain, 1, true)).toEqual([0, 4])
     const withSigns = maps(1, 1, 3, (c, y, x) => x * 2 - 3)
     expect(limits(withSigns, 0, false)).toEqual([-3, 3])
-    const out = new Uint32Array(4)
     const table = packedTable('viridis')
-    paint(new Float32Array([1, 4, 2.5, 9]), [1, 4], table, out, 0, 2, 2)
-    expect([...out]).toEqual([table[0], table[255], table[128], table[255]])
+    const plainOut = new Uint32Array(4)
+    paint(new Float32Array([1, 4, 2.5, 9]), [1, 4], table, plainOut, 0, 2, 2)
+    expect([...plainOut]).toEqual([table[0], table[255], table[128], table[255]])
+    const out = new Uint32Array(6)
+    const own = stepColours([1, 4], [1, 4], table)
+    paintSteps(new Uint8Array([0, 255, 128, 255]), own, out, 0, 3, 2)
+    expect([...out]).toEqual([table[0], table[255], 0, table[128], table[255], 0])
+    expect([...own]).toEqual([...table]) // its own range: a step is a colour
+    const joint = stepColours([1, 4], [0, 4], table)
+    expect([joint[0], joint[255]]).toEqual([table[64], table[255]])
+    expect(new Set(stepColours([2, 2], [0, 4], table)).size).toBe(1)
+    expect(stepColours([0, 0], [0, 0], table, 128)[0]).toBe(table[128]) // zero everywhere among signed maps is the middle
   })
   test('4,096 tiles are laid out once and then copied whole', () => {
     const sheet = new Sheet(maps(4096, 28, 28, (c, y, x) => (c * y + x) % 17), { canvas })
@@ -74,7 +89,10 @@ describe('the sheet of maps', () => {
     expect(target.calls.filter(([name]) => name === 'drawImage').length).toBeLessThan(100)
   })
   test('the value at the pointer is the value that was sent', () => {
-    const sheet = new Sheet(maps(3, 4, 5, (c, y, x) => 100 * c + 10 * y + x), { canvas })
+    const sent = maps(3, 4, 5, (c, y, x) => 100 * c + 10 * y + x)
+    const sheet = new Sheet(sent, { canvas })
+    expect(sheet.value(2, 3, 4)).toBe(null) // not there yet
+    sheet.exact = sent.exact
     expect(sheet.value(2, 3, 4)).toBe(234)
   })
 })

@@ -47,6 +47,8 @@ describe('two runs', () => {
     expect(rows['lowest validation loss']).toBe(1)
     expect(rows['highest validation accuracy']).toBe(0)
     expect(rows['training time, s']).toBe(-1)
+    const idle = outcomes({ history: [], scores: null, start: {} }, run(0.4, 0.7)).find((r) => r.name === 'training time, s')
+    expect([idle.values, idle.better]).toEqual([[null, 1], -1]) // what has not begun is not the quicker one
   })
 })
 

@@ -18,7 +18,7 @@ from convscope.records.samples import Samples
 from convscope.scope.calls import MODEL_INPUT
 from convscope.scope.maps import RankBy
 from convscope.scope.target import TargetLike
-from convscope.studio.packing import pack
+from convscope.studio.packing import pack, unpack
 from convscope.studio.pictures import Given
 
 MOST_FACTORS = 20_000
@@ -46,19 +46,28 @@ class _Named:
 def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, target: TargetLike) -> bytes:
     """All maps of a layer for one picture: float32 (channels, height, width), ranked.
 
-    A layer that the answer does not depend on, as its own output, is ranked by size; `rank_by` says so.
+    Of masks the score is that of the largest region. A layer that the answer does not depend on, as its own output, and
+    the layers of a detector, which has no one score, are ranked by size; `rank_by` says so.
     """
+    task = scope.card.task if scope.card else "classify"
+    words = ""
+    if rank_by == "relevance" and task == "segment":
+        from convscope.studio.marks import largest_region
+
+        target, words = largest_region(scope, given)
     try:
-        found = scope.feature_maps(given.inputs, layer, rank_by=rank_by, target=target)[0]
+        by: RankBy = "activation" if rank_by == "relevance" and task == "detect" else rank_by
+        found = scope.feature_maps(given.inputs, layer, rank_by=by, target=target)[0]
     except TapUnreachableError:
         found = scope.feature_maps(given.inputs, layer, rank_by="activation")[0]
     maps = np.ascontiguousarray(np.moveaxis(found.maps[0], -1, 0), np.float32)
     flat = maps.reshape(len(maps), -1)
+    said = vars(found.targets[0]) if found.targets else None
     facts = {
         "layer": found.layer,
         "kind": found.kind,
         "rank_by": found.rank_by,
-        "target": vars(found.targets[0]) if found.targets else None,
+        "target": {"label": words} if words and said else said,
         "picture": given.label,
         "provenance": found.provenance.line(),
     }
@@ -70,6 +79,24 @@ def packed_maps(scope: Scope, given: Given, layer: str, *, rank_by: RankBy, targ
         "high": flat.max(axis=1),
     }
     return pack(facts, arrays)
+
+
+def stepped(body: bytes) -> bytes:
+    """The same maps in 256 steps from each one's lowest to its highest value: a quarter of the bytes, enough to colour.
+
+    Where any map of the layer goes below zero, the steps of each run from -end to end, its largest size; so zero has
+    the middle. The exact values are in the answer that this one was made from.
+    """
+    facts, arrays = unpack(body)
+    low, high = arrays["low"], arrays["high"]
+    if low.min(initial=0.0) < 0:
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    width = high - low
+    factor = np.divide(255.0, width, out=np.zeros_like(width), where=width > 0)
+    maps = arrays.pop("maps")
+    steps = (maps - low[:, None, None]) * factor[:, None, None] + np.float32(0.5)
+    return pack(facts, {"steps": np.clip(steps, 0, 255).astype(np.uint8), **arrays})
 
 
 def prediction(scope: Scope, given: Given) -> dict[str, Any]:

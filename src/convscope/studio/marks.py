@@ -104,6 +104,13 @@ def judged_box(scope: Scope, given: Given, hows: Sequence[str], number: int) -> 
     return judge(probe, given.inputs, heats, aim, sanity=False)
 
 
+def largest_region(scope: Scope, given: Given) -> tuple[TargetLike, str]:
+    """The score of the class that takes most of the picture, the background left out, and its name."""
+    rows = mask_shares(scope, given)["rows"]
+    row = max(rows, key=lambda r: (r["index"] > 0 and r["value"] > 0, r["value"]))
+    return mask_target(scope, given, row["index"])[1], row["name"]
+
+
 def mask_target(scope: Scope, given: Given, label: int) -> tuple[Probe, TargetLike]:
     """A Probe of its own and the mean score of one class where the network says it.
 

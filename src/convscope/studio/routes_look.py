@@ -75,9 +75,10 @@ def epochs(desk: TheDesk, model: str) -> dict[str, Any]:
 
 @routes.get("/maps")
 def maps(
-    desk: TheDesk, model: str, *, picture: str, layer: str, rank: RankBy = "relevance", target: str = ""
-) -> Response:
-    """All maps of a layer, packed."""
+    desk: TheDesk, model: str, *, picture: str, layer: str, rank: RankBy = "relevance", target: str = "",
+    steps: bool = False,
+) -> Response:  # fmt: skip
+    """All maps of a layer, packed: exact, or with `steps` in 256 steps, which are there sooner."""
 
     def made() -> bytes:
         from convscope.studio.maps import packed_maps
@@ -86,8 +87,14 @@ def maps(
         with desk.using(model) as scope:
             return packed_maps(scope, given, layer, rank_by=rank, target=aim(target))
 
+    def in_steps() -> bytes:
+        from convscope.studio.maps import stepped
+
+        return stepped(once(desk, key, made))
+
     key = ("maps", desk.version(model), picture, layer, rank, target)
-    return Response(once(desk, key, made), media_type=BINARY)
+    found = desk.answers.get((*key, "steps"), in_steps) if steps else once(desk, key, made)
+    return Response(found, media_type=BINARY)
 
 
 @routes.get("/says")

@@ -224,6 +224,11 @@ class Plan(BaseModel):
             raise PlanError(f"expected image_size between 1 and 16384 pixels, got {value}")
         return value
 
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _typed_channels(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value  # a command line gives words
+
     @field_validator("filters", "dense")
     @classmethod
     def _positive_units(cls, value: tuple[int, ...]) -> tuple[int, ...]:

@@ -70,6 +70,12 @@ def test_toml_there_and_back(tmp_path):
     assert Plan.from_toml(path) == plan
 
 
+def test_a_command_line_gives_words_for_numbers():
+    assert Plan(channels="1").channels == 1
+    with pytest.raises(PlanError, match="channels"):
+        Plan(channels="2")
+
+
 def test_a_damaged_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text("epochs = 3\nbatch_size = = 4\n")

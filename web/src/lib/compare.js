@@ -24,7 +24,7 @@ export function outcomes(a, b) {
     const known = values.every((v) => typeof v === 'number') && values[0] !== values[1] && rising !== null
     return { name, values, share, better: known ? Number(values[1] > values[0] === rising) : -1 }
   }
-  const seconds = (run) => run.history.reduce((sum, r) => sum + (r.seconds ?? 0), 0)
+  const seconds = (run) => (run.history.length ? run.history.reduce((sum, r) => sum + (r.seconds ?? 0), 0) : null) // nothing done is not quick
   const score = (run) => run.scores?.values?.[run.scores.headline]?.value ?? null
   return [
     row('epochs', (r) => r.history.length),

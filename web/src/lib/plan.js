@@ -41,6 +41,7 @@ export function form({ schema, defaults }) {
 export function read(f, text) {
   if (text === undefined || text === '' || text === null) return f.optional && text === '' ? undefined : undefined
   if (f.kind === 'flag') return Boolean(text)
+  if (f.kind === 'choice') return f.choices.find((c) => String(c) === String(text)) ?? text // a number stays one
   if (f.kind === 'whole' || f.kind === 'number') {
     const value = Number(text)
     return Number.isFinite(value) ? value : text

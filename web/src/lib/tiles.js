@@ -92,22 +92,45 @@ export function limits(maps, channel, shared, kind = isSigned(maps) ? 'diverging
   return [-end, end]
 }
 
+/** What each of a map's 256 steps looks like, where colours run from `low` to `high`: steps go from `from` to `to`. `flat`: the step of a map without a range. */
+export function stepColours([from, to], [low, high], colours, flat = 0) {
+  if (!(high > low)) return new Uint32Array(256).fill(colours[flat])
+  const factor = 255 / (high - low)
+  const found = new Uint32Array(256)
+  for (let i = 0; i < 256; i++) {
+    const step = ((from + (i / 255) * (to - from) - low) * factor + 0.5) | 0
+    found[i] = colours[step < 0 ? 0 : step > 255 ? 255 : step]
+  }
+  return found
+}
+
 /** Values of one map to packed colours, written into `out` (rows of `stride`) at `start`. */
 export function paint(values, [low, high], colours, out, start, stride, width) {
   const factor = high > low ? 255 / (high - low) : 0
   for (let i = 0, y = 0; i < values.length; y++) {
     let at = start + y * stride
     for (let x = 0; x < width; x++, i++, at++) {
-      const step = ((values[i] - low) * factor + 0.5) | 0 // whole numbers from here on: this line runs millions of times
+      const step = ((values[i] - low) * factor + 0.5) | 0
       out[at] = colours[step < 0 ? 0 : step > 255 ? 255 : step]
     }
   }
 }
 
-/** The sheet of a layer's maps. `canvas(w, h)` makes a canvas, so that tests need no browser. */
+/** The same for steps that are looked up in their own 256 colours. */
+export function paintSteps(steps, colours, out, start, stride, width) {
+  for (let i = 0; i < steps.length; start += stride) {
+    for (let at = start; at < start + width; at++, i++) out[at] = colours[steps[i]] // runs millions of times
+  }
+}
+
+/**
+ * The sheet of a layer's maps, coloured by their 256 steps; `exact` (the values themselves) may come later, for what is
+ * read off. `canvas(w, h)` makes a canvas, so that tests need no browser.
+ */
 export class Sheet {
   constructor(maps, { shared = false, canvas, scaled = null }) {
-    const [count, height, width] = maps.maps.shape
+    const [count, height, width] = maps.steps.shape
+    this.exact = null
     Object.assign(this, { maps, count, height, width, shared, canvas })
     const ends = scaled ?? maps // ranges of the colours: its own, or shared with the sheet beside
     this.kind = isSigned(ends) ? 'diverging' : 'viridis'
@@ -119,16 +142,18 @@ export class Sheet {
     const colours = packedTable(this.kind)
     const size = width * height
     const layer = shared ? limits(ends, 0, true) : null
+    const kind = isSigned(maps) ? 'diverging' : 'viridis' // by which the server made the steps
     for (let c = 0; c < count; c++) {
       const start = Math.floor(c / this.across) * height * this.atlas.width + (c % this.across) * width
-      const own = layer ?? limits(ends, c, false, this.kind)
-      paint(maps.maps.data.subarray(c * size, c * size + size), own, colours, out, start, this.atlas.width, width)
+      const own = stepColours(limits(maps, c, false, kind), layer ?? limits(ends, c, false, this.kind), colours, this.kind === 'diverging' ? 128 : 0)
+      paintSteps(maps.steps.data.subarray(c * size, c * size + size), own, out, start, this.atlas.width, width)
     }
     context.putImageData(picture, 0, 0)
   }
 
+  /** null until the exact values are there. */
   value(channel, row, column) {
-    return this.maps.maps.data[(channel * this.height + row) * this.width + column]
+    return this.exact ? this.exact.data[(channel * this.height + row) * this.width + column] : null
   }
 
   /** Draw one map at (x, y), unblurred. */

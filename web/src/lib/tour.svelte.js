@@ -52,10 +52,10 @@ async function brightest(model, layer) {
   const picture = address.params.picture || (await firstPicture())
   if (!picture || !layer) return {}
   try {
-    const { maps, order } = await getPacked('maps', { model, picture, layer, rank: 'activation' })
-    const [, height, width] = maps.shape
+    const { steps, order } = await getPacked('maps', { model, picture, layer, rank: 'activation', steps: 1 })
+    const [, height, width] = steps.shape
     const channel = order.data[0]
-    const values = maps.data.subarray(channel * height * width, (channel + 1) * height * width)
+    const values = steps.data.subarray(channel * height * width, (channel + 1) * height * width)
     const best = values.reduce((found, v, i) => (v > values[found] ? i : found), 0)
     return { channel, at: `${Math.floor(best / width)},${best % width}` }
   } catch {
