@@ -13,10 +13,13 @@ import convscope
 from convscope.actions.explain import explain_files
 from convscope.actions.learned import learned_sections
 from convscope.actions.say_frames import say_of_frames
+from convscope.backend.selection import backend_name
 from convscope.backend.tensors import to_numpy
 from convscope.cli.app import run as command
 
 pytestmark = pytest.mark.backend
+# on TensorFlow test_real_boxes.py trains a detector for a minute in each `make test`; this one then waits for its turn
+by_real_pictures_elsewhere = pytest.mark.slow if backend_name() == "tensorflow" else pytest.mark.backend
 
 
 def drawn(rng: np.random.Generator, side: int) -> tuple[np.ndarray, list[tuple[int, int, int, int, int]]]:
@@ -69,6 +72,7 @@ def masked(tmp_path: Path) -> Path:
     return folder
 
 
+@by_real_pictures_elsewhere
 def test_a_few_epochs_on_boxes_leave_a_whole_run(boxed: Path, tmp_path: Path) -> None:
     plan = convscope.Plan(
         model="yolo+csp-tiny", weights="none", image_size=64, epochs=5, batch_size=8, learning_rate=3e-3,

@@ -25,7 +25,10 @@ def test_a_minute_of_training_finds_cells(model: str, rate: float, real_data: Pa
     """64 pictures at a fifth of their size: most red cells are found, where an untrained head finds none."""
     plan = QUICK.model_copy(update={"model": model, "learning_rate": rate})
     some = open_samples(real_data / "det-bccd", plan).subset(np.arange(64))
-    scores = convscope.train(some, plan=plan, out=tmp_path / "run").scores
+    run = convscope.train(some, plan=plan, out=tmp_path / "run")
+    scores = run.scores
+    assert run.card.task == "detect" and scores.headline == "map_50"
+    assert np.isfinite([[v for k, v in row.items() if k.endswith("loss")] for row in run.history.epochs]).all()
     assert scores.per_class["RBC"]["ap_50"] > 0.3 and scores.values["map_50"].value > 0.15
 
 

@@ -38,7 +38,9 @@ def headline_words(scores: Scores, *, which: str = "") -> tuple[str, str]:
     title = f"{name} {value_words(scores.headline, best.value)}."
     beaten = best.low is not None and scores.majority is not None and best.low <= scores.majority
     warning = " The interval reaches down to guessing: not shown to have learnt." if beaten else ""
-    return title, f"On {count(scores.n)} pictures{' ' * bool(which)}{which}.{interval}{guess}{warning}"
+    never = [c for c, row in scores.per_class.items() if row.get("sensitivity", row.get("recall")) == 0]
+    missed = f" Never found: {short(', '.join(never), 60)}." if never else ""
+    return title, f"On {count(scores.n)} pictures{' ' * bool(which)}{which}.{interval}{guess}{warning}{missed}"
 
 
 def _times(n: int) -> str:

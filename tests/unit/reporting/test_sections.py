@@ -85,7 +85,10 @@ def test_scores_no_better_than_guessing_say_so():
     p = rng.dirichlet([1, 1], 20)
     keys, truth = tuple(map(str, range(20))), rng.integers(0, 2, 20)
     scores = score_predictions(Predictions(keys, p, "classify", ("a", "b"), truth))
-    assert "not shown to have learnt" in headline_words(scores)[1]
+    assert "not shown to have learnt" in headline_words(scores)[1] and "Never found" not in headline_words(scores)[1]
+    p = np.where(truth[:, None] == 0, (0.9, 0.1), (0.6, 0.4))
+    scores = score_predictions(Predictions(keys, p, "classify", ("a", "b"), truth))
+    assert headline_words(scores)[1].endswith("Never found: b.")
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regress"])
