@@ -67,6 +67,16 @@ def test_steps_lie_within_half_a_step_of_the_exact_maps(studio, layer, is_signed
     assert (np.abs(back - exact["maps"]) <= 0.5001 / 255 * (high - low) + 1e-6).all()
 
 
+def test_steps_of_maps_that_are_no_numbers():
+    from convscope.studio.maps import stepped
+    from convscope.studio.packing import pack
+
+    maps = np.array([[[0, 1, 2]], [[np.nan, 1, 2]]], np.float32)
+    flat = maps.reshape(2, -1)
+    sent = pack({}, {"maps": maps, "low": flat.min(axis=1), "high": flat.max(axis=1)})
+    assert unpack(stepped(sent))[1]["steps"].tolist() == [[[0, 128, 255]], [[0, 0, 0]]]
+
+
 def test_maps_are_the_scopes_own_bit_for_bit(studio, scope):
     body = get(studio, "maps", model=studio[1], picture=f"{studio[1]}.0", layer="block2_relu1").content
     facts, arrays = unpack(body)

@@ -96,6 +96,7 @@ def stepped(body: bytes) -> bytes:
     factor = np.divide(255.0, width, out=np.zeros_like(width), where=width > 0)
     maps = arrays.pop("maps")
     steps = (maps - low[:, None, None]) * factor[:, None, None] + np.float32(0.5)
+    steps = np.nan_to_num(steps)  # a network whose training diverged
     return pack(facts, {"steps": np.clip(steps, 0, 255).astype(np.uint8), **arrays})
 
 
