@@ -18,7 +18,7 @@ NOT_QUESTIONS = {
     "segment_brain",
 }
 # run when they are named, not with all: hours, or a back end of their own
-HOURS = {"tune", "recipes", "segment_proof", "segment_slices", "detect_bccd"}
+HOURS = {"segment_slices", "tune", "recipes", "segment_proof", "detect_bccd"}
 
 
 def main() -> None:
