@@ -84,7 +84,8 @@ def test_a_few_epochs_on_boxes_leave_a_whole_run(boxed: Path, tmp_path: Path) ->
     assert all(np.isfinite([row[name] for name in (*parts, "loss", "val_loss")]).all() for row in run.history.epochs)
     # first the assignment changes and the loss rises (seen with each of four seeds); then it must fall
     assert run.history.epochs[-1]["loss"] < 0.9 * run.history.epochs[1]["loss"], run.history.column("loss")
-    assert "Kinds of mistakes" in run.report().read_text(encoding="utf-8")
+    page = run.report().read_text(encoding="utf-8")
+    assert "Kinds of mistakes" in page and "Assigned targets" in page and "What suppression left" in page
     assert len(convscope.open_run(tmp_path / "run").predict([boxed / "images"]).keys) == 40
 
 

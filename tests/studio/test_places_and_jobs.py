@@ -70,7 +70,9 @@ def test_a_lock_file_from_a_stranger_stops_no_process(tmp_path):
 
     folder = tmp_path / "sent"
     JournalFile(folder).write("start")
-    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    (tmp_path / "convscope").mkdir()  # people clone into a folder of this name
+    (tmp_path / "convscope" / "other.py").write_text("import time; time.sleep(60)")
+    victim = subprocess.Popen([sys.executable, tmp_path / "convscope" / "other.py"])
     try:
         (folder / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": victim.pid}))
         with pytest.raises(RunError, match="nothing is being trained"):

@@ -173,9 +173,11 @@ def _holder(folder: Path) -> int | None:
     try:
         facts = json.loads((folder / LOCK).read_text(encoding="utf-8"))
         process = int(facts["pid"])
-        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        command = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
         is_own = Path(f"/proc/{process}").stat().st_uid == os.getuid()
     except (OSError, ValueError, KeyError, TypeError):
         return None
     is_here = facts.get("host") == socket.gethostname()
-    return process if is_here and is_own and b"convscope" in command else None
+    # `python -m convscope...` or the script; a folder of that name in a path says nothing
+    is_convscope = any(Path(word).name.split(".")[0] == "convscope" for word in command[:3])
+    return process if is_here and is_own and is_convscope else None
