@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("fastapi")
 from convscope.errors import ConvscopeError, DataError, PlanError, RunError
 from convscope.files.journal import JOURNAL, JournalFile
 from convscope.files.lock import LOCK
-from convscope.studio import jobs
+from convscope.studio import jobs, routes_places, start
 from convscope.studio.desk import Desk
 from convscope.studio.places import Places, UnknownPlaceError
 from convscope.studio.start import page_folder, serve
@@ -46,6 +47,20 @@ def test_a_picture_linked_from_outside_the_folder_is_not_shown(tmp_path):
     if "right/zz.png" in keys:
         with pytest.raises(DataError, match="outside the opened folder"):
             desk.decoded(id, keys.index("right/zz.png"), 3, None)
+    desk.close()
+
+
+def test_heavy_imports_begin_when_the_page_has_asked_its_first_question(tmp_path, monkeypatch):
+    """Seconds of importing beside the page's own files would keep these waiting."""
+    desk, imported = Desk(Places([], tmp_path / "runs")), []
+    monkeypatch.setattr(start.importlib, "import_module", imported.append)
+    warm = threading.Thread(target=start._warm, args=(desk.asked,))
+    warm.start()
+    warm.join(0.2)
+    assert warm.is_alive() and not imported
+    routes_places.places(desk)
+    warm.join(5)
+    assert "convscope.studio.maps" in imported
     desk.close()
 
 

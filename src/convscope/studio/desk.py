@@ -91,12 +91,16 @@ class Bench:
 
 
 class Desk:
-    """Opens what the page asks for and keeps the latest; `busy` is held while a model runs, one question at a time."""
+    """Opens what the page asks for and keeps the latest; `busy` is held while a model runs, one question at a time.
+
+    `asked` is set once a page stands: it has asked its first question, what there is to open.
+    """
 
     def __init__(self, places: Places) -> None:
         """Nothing is opened yet; uploads get a folder of this user's own."""
         self.places = places
         self.busy = threading.RLock()
+        self.asked = threading.Event()
         self.answers: Shelf[bytes] = Shelf(ANSWER_BYTES, len)
         self._scopes: Shelf[Scope] = Shelf(MODELS)
         self._benches: Shelf[Bench] = Shelf(BENCHES)

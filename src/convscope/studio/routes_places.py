@@ -25,6 +25,7 @@ def places(desk: TheDesk) -> dict[str, Any]:
     """Everything that is open, by id and name."""
     found = desk.places.all()
     rows = [{"id": p.id, "kind": p.kind, "name": p.name, "has_model": has_model(p)} for p in found]
+    desk.asked.set()
     return {"first": desk.places.first, "places": rows, "version": convscope.__version__}
 
 

@@ -15,6 +15,7 @@ from convscope.errors import MissingExtraError, StorageError
 
 HOST = "127.0.0.1"
 BUILD = "make studio"
+WARM_AFTER_S = 5.0
 
 
 def page_folder() -> Path | None:
@@ -71,13 +72,17 @@ def serve(
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=16 << 10,
     )
-    threading.Thread(target=_warm, name="warm", daemon=True).start()
+    threading.Thread(target=_warm, args=(app.state.desk.asked,), name="warm", daemon=True).start()
     ready(f"http://{HOST}:{number}/?token={token}")
     uvicorn.Server(config).run(sockets=[door])
 
 
-def _warm() -> None:
-    """Import what the first look inside needs, while the page is being opened."""
+def _warm(asked: threading.Event) -> None:
+    """Import what the first look inside needs: seconds of work, begun when the page stands and asks its first question.
+
+    Before that it would only keep the page's own files waiting; where no page comes, it begins all the same.
+    """
+    asked.wait(WARM_AFTER_S)
     for name in ("convscope.actions.look", "convscope.studio.layers", "convscope.studio.maps"):
         importlib.import_module(name)
 
