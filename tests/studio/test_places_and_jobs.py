@@ -87,7 +87,7 @@ def test_a_lock_file_from_a_stranger_stops_no_process(tmp_path):
     JournalFile(folder).write("start")
     (tmp_path / "convscope").mkdir()  # people clone into a folder of this name
     (tmp_path / "convscope" / "other.py").write_text("import time; time.sleep(60)")
-    victim = subprocess.Popen([sys.executable, tmp_path / "convscope" / "other.py"])
+    victim = subprocess.Popen([sys.executable, tmp_path / "convscope" / "other.py", "convscope"])
     try:
         (folder / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": victim.pid}))
         with pytest.raises(RunError, match="nothing is being trained"):
@@ -97,6 +97,8 @@ def test_a_lock_file_from_a_stranger_stops_no_process(tmp_path):
     finally:
         victim.kill()
         victim.wait()
+    own = ("/x/python3.11 -m convscope.actions.worker", "/x/python /x/convscope train", "convscope train")
+    assert all(jobs._runs_convscope(command.split()) for command in own)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from convscope.actions.opening import open_any
 from convscope.backend.selection import load_keras
 from convscope.backend.tensors import to_numpy
 from convscope.bundle.saving import save_bundle
+from convscope.draw.numbers import counted
 from convscope.errors import BundleError, ModelError, PlanError
 from convscope.records.kernel_value import KernelValue, Part
 from convscope.registry import nearest
@@ -165,7 +166,7 @@ def write_changed(
     change_kernels(opened.model, values)
     said = [f"after epoch {epoch}"] if epoch is not None else []
     said += [f"drawn anew by {initializer}"] if initializer else []
-    said += [f"{len(values)} numbers changed by hand"] if values else []
+    said += [f"{counted(len(values), 'number')} changed by hand"] if values else []
     # what was measured was another model
     card = replace(opened.card, network=f"{opened.card.network}, {', '.join(said)}", scores={})
     save_bundle(out, opened.model, card)

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from convscope.actions.regions import RegionAim, Regions, find_regions, outlined
+from convscope.actions.regions import RegionAim, Regions, find_regions
 from convscope.data.blocks import BlocksSource, blocks_of
 from convscope.errors import DataError, PlanError
 from convscope.explaining.doubt import DOUBTS
-from convscope.explaining.faithful import inside
 from convscope.explaining.method import method as registered
-from convscope.explaining.shown import Explanation, shown
 from convscope.records.attribution import Attribution
 from convscope.records.card import Opened
 from convscope.records.progress import Progress
@@ -70,7 +68,7 @@ def find_blocks(opened: Opened, samples: Samples, aim: RegionAim, depth: int, *,
     return Blocks(asked, slices, at)
 
 
-def on_slices(made: Attribution, blocks: Blocks) -> Explanation:
+def on_slices(made: Attribution, blocks: Blocks) -> Attribution:
     """The heat of blocks as one heat map for each slice of the region.
 
     Raises:
@@ -78,19 +76,16 @@ def on_slices(made: Attribution, blocks: Blocks) -> Explanation:
     """
     rows, places = blocks.at.T
     deep = _in_frame(made, blocks.asked.masks.shape[1:])
-    heat = deep[rows, ..., places]
-    energy, hit = inside(heat, blocks.slices.masks)
     facts = {k: v[rows] if isinstance(v, np.ndarray) and len(v) == len(deep) else v for k, v in made.facts.items()}
-    one = replace(
+    return replace(
         made,
-        heat=heat,
+        heat=deep[rows, ..., places],
         values=None,
         targets=tuple(made.targets[row] for row in rows),
         scores=made.scores[rows],
         labels=blocks.slices.names,
-        facts=facts | {"energy inside": energy, "pointing game": hit},
+        facts=facts,
     )
-    return shown(one, outlined(blocks.slices), blocks.slices.places)
 
 
 def _in_frame(made: Attribution, size: tuple[int, ...]) -> np.ndarray:

@@ -72,7 +72,7 @@ def explain_masks(
         for name in methods
     ]
     if blocks:
-        return ExplainedMasks(tuple(on_slices(one, blocks) for one in heats), samples, blocks.slices.indices)
+        heats, asked = [on_slices(one, blocks) for one in heats], blocks.slices
     return ExplainedMasks(tuple(_shown(one, asked) for one in heats), samples, asked.indices)
 
 

@@ -178,6 +178,12 @@ def _holder(folder: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     is_here = facts.get("host") == socket.gethostname()
-    # `python -m convscope...` or the script; a folder of that name in a path says nothing
-    is_convscope = any(Path(word).name.split(".")[0] == "convscope" for word in command[:3])
-    return process if is_here and is_own and is_convscope else None
+    return process if is_here and is_own and _runs_convscope(command) else None
+
+
+def _runs_convscope(command: list[str]) -> bool:
+    """Whether a process is `python -m convscope...` or the script; that name in a path or an argument says nothing."""
+    if Path(command[0]).name.startswith("python"):
+        command = command[1:]
+    words = command[1:2] if command[:1] == ["-m"] else command[:1]
+    return any(Path(word).name.split(".")[0] == "convscope" for word in words)
