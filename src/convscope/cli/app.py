@@ -115,6 +115,10 @@ def one_line(text: str) -> str:
 
 def _reason(error: CycloptsError) -> str:
     """The message; where our own check refused a value, ours and not the frames around it."""
+    if unused := getattr(error, "unused_tokens", None):
+        return (
+            f"did not expect {' '.join(unused)}; see --help. Commas join the values of an option: --image-size 96,128"
+        )
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConvscopeError):

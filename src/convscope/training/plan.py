@@ -224,10 +224,10 @@ class Plan(BaseModel):
             raise PlanError(f"expected image_size between 1 and 16384 pixels, got {value}")
         return value
 
-    @field_validator("channels", mode="before")
+    @field_validator("channels", "image_size", "filters", "dense", mode="before")
     @classmethod
-    def _typed_channels(cls, value: Any) -> Any:
-        return int(value) if isinstance(value, str) and value.isdecimal() else value  # a command line gives words
+    def _typed_numbers(cls, value: Any) -> Any:
+        return plan_text.numbers(value)
 
     @field_validator("filters", "dense")
     @classmethod

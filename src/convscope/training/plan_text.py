@@ -152,3 +152,18 @@ def _attribute_words(kind: type) -> dict[str, str]:
         elif line.strip():
             words.update({n: f"{words[n]} {line.strip()}" for n in current})
     return words
+
+
+def numbers(value: Any) -> Any:
+    """What a command line gives, as numbers: "3" -> 3, "96,128" -> (96, 128), ["8,16", "32"] -> (8, 16, 32).
+
+    Anything else comes back as it is, for the field's own check to refuse by name.
+    """
+    words = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else []
+    if not words or not all(isinstance(word, str) for word in words):
+        return value
+    parts = [part.strip() for word in words for part in word.split(",")]
+    if not all(part.removeprefix("-").isdecimal() for part in parts):
+        return value
+    found = tuple(int(part) for part in parts)
+    return found[0] if isinstance(value, str) and len(found) == 1 else found

@@ -116,3 +116,10 @@ def test_no_permission_to_write_a_plan(capsys: pytest.CaptureFixture[str], open_
         line = refused(capsys, "plan", "--out", str(closed / "plan.toml"))
     assert "no permission to write there; choose another folder" in line
     assert list(closed.iterdir()) == []
+
+
+def test_two_sides_of_a_frame_are_joined_by_a_comma_and_a_word_too_many_is_named(tmp_path, capsys):
+    missing = str(tmp_path / "missing")
+    assert "did not expect 128" in refused(capsys, "train", missing, "--image-size", "96", "128")
+    for told in (("--image-size", "96,128"), ("--filters", "8,16"), ("--filters", "8", "--filters", "16")):
+        assert "found nothing there" in refused(capsys, "train", missing, *told), "the options were read"

@@ -72,6 +72,11 @@ def test_toml_there_and_back(tmp_path):
 
 def test_a_command_line_gives_words_for_numbers():
     assert Plan(channels="1").channels == 1
+    assert Plan(image_size="96").image_size == 96 and Plan(image_size="96, 128").image_size == (96, 128)
+    assert Plan(filters=["8,16", "32"]).filters == (8, 16, 32) and Plan(dense=()).dense == ()
+    for size in ("96,128,3", "96,", "wide", "-3"):
+        with pytest.raises(PlanError, match="image_size"):
+            Plan(image_size=size)
     with pytest.raises(PlanError, match="channels"):
         Plan(channels="2")
 
