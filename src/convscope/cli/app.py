@@ -115,16 +115,15 @@ def one_line(text: str) -> str:
 
 def _reason(error: CycloptsError) -> str:
     """The message; where our own check refused a value, ours and not the frames around it."""
-    if unused := getattr(error, "unused_tokens", None):
-        return (
-            f"did not expect {' '.join(unused)}; see --help. Commas join the values of an option: --image-size 96,128"
-        )
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConvscopeError):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
     words = str(error)
+    if words.startswith("Unused Tokens"):
+        unused = " ".join(getattr(error, "unused_tokens", None) or ())
+        return f"did not expect {unused}; see --help. Commas join the values of an option: --image-size 96,128"
     return words.rpartition("Value error, ")[2].partition(" [type=")[0] if "Value error, " in words else words
 
 
