@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,24 @@ class Blocks:
     asked: Regions
     slices: Regions
     at: np.ndarray
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Refuse, before anything is run, the methods that hide all slices of a block together.
+
+    Raises:
+        PlanError: naming the first of them.
+    """
+    for name in methods:
+        if name not in DOUBTS and registered(name).family == "perturbation" and not registered(name).needs_layer:
+            raise _tells_nothing_apart(name)
+
+
+def _tells_nothing_apart(name: str) -> PlanError:
+    return PlanError(
+        f"expected a method that tells the slices of a block apart, {name} does not; "
+        "grad-cam, layer-cam and integrated-gradients do"
+    )
 
 
 def find_blocks(opened: Opened, samples: Samples, aim: RegionAim, depth: int, *, progress: Progress) -> Blocks:
@@ -77,9 +96,13 @@ def on_slices(made: Attribution, blocks: Blocks) -> Attribution:
     rows, places = blocks.at.T
     deep = _in_frame(made, blocks.asked.masks.shape[1:])
     facts = {k: v[rows] if isinstance(v, np.ndarray) and len(v) == len(deep) else v for k, v in made.facts.items()}
+    reason = made.layer_reason
+    if made.layers and made.values is not None:
+        reason += f", its {'×'.join(map(str, made.values.shape[1:]))} enlarged to the block"
     return replace(
         made,
         heat=deep[rows, ..., places],
+        layer_reason=reason,
         values=None,
         targets=tuple(made.targets[row] for row in rows),
         scores=made.scores[rows],
@@ -91,10 +114,7 @@ def on_slices(made: Attribution, blocks: Blocks) -> Attribution:
 def _in_frame(made: Attribution, size: tuple[int, ...]) -> np.ndarray:
     """(n, h, w, slices) float32, maps of a layer enlarged along all three axes."""
     if made.values is None:
-        raise PlanError(
-            f"expected a method that tells the slices of a block apart, {made.method} does not; "
-            "grad-cam, layer-cam and integrated-gradients do"
-        )
+        raise _tells_nothing_apart(made.method)
     joins_by_size = made.method not in DOUBTS and registered(made.method).join == "largest size"
     values = np.abs(made.values) if joins_by_size else made.values
     values = values if made.signed else np.maximum(values, 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from convscope.actions.explain_blocks import find_blocks, on_slices
+from convscope.actions.explain_blocks import check_methods, find_blocks, on_slices
 from convscope.actions.mask_blocks import block_depth
 from convscope.actions.mask_pictures import pictures_to_mark
 from convscope.actions.network import as_model_input
@@ -64,6 +64,8 @@ def explain_masks(
     card = known_card(opened)
     samples = pictures_to_mark(files, card, plane)
     aim, depth = read_aim(target, card.classes), block_depth(opened.model)
+    if depth:
+        check_methods(methods)
     blocks = find_blocks(opened, samples, aim, depth, progress=progress) if depth else None
     asked = blocks.asked if blocks else find_regions(opened, samples, aim, progress=progress)
     inputs = as_model_input(asked.images, card.preprocess)

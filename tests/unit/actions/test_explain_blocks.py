@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convscope.actions import explain_blocks
-from convscope.actions.explain_blocks import Blocks, find_blocks, on_slices
+from convscope.actions.explain_blocks import Blocks, check_methods, find_blocks, on_slices
 from convscope.actions.regions import RegionAim, Regions
 from convscope.errors import DataError, PlanError
 from convscope.records.attribution import Attribution
@@ -90,3 +90,11 @@ def test_maps_of_a_layer_are_enlarged_along_all_three_axes():
     whole = replace(made("occlusion", values), values=None)
     with pytest.raises(PlanError, match="tells the slices of a block apart"):
         on_slices(whole, blocks)
+    layered = replace(made("grad-cam", values), layers=("bottom",), layer_reason="chosen by name")
+    assert on_slices(layered, blocks).layer_reason == "chosen by name, its 2×2×2 enlarged to the block"
+
+
+def test_what_hides_all_slices_together_is_refused_before_anything_is_run():
+    check_methods(["grad-cam", "score-cam", "saliency", "flip-disagreement"])
+    with pytest.raises(PlanError, match="rise does not"):
+        check_methods(["grad-cam", "rise"])
