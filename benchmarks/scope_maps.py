@@ -31,6 +31,7 @@ from benchmarks.timing import markdown
 TAP = "tap"
 WORDS = {
     "tap": "convscope tap",
+    "tap_of_minutes": "convscope tap in a stream of over a minute: weights compiled as constants",
     "matrix_product": "no network: one matrix product with as many multiplications",
     "forward": "the network alone, no maps",
     "one_compiled_model": "compiled multi-output model, same hand-over",

@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.scope_results import goals, publish_part
 from benchmarks.timing import alternate, markdown, rows_against, seconds
 from convscope.backend.selection import backend_name, load_keras
+from convscope.backend.tensors import compiled, to_numpy
 from convscope.scope.chunking import chunk_shape, portions
 from convscope.scope.feed import as_feed
 from convscope.scope.store import Keeping, make_arrays, store_maps
@@ -32,7 +33,12 @@ from convscope.scope.tap import Probe
 
 keras = load_keras()
 STAGES = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
-PLAIN, WRITER, FORWARD, WHOLE = "sequential write + fsync", "writer fed with arrays", "forward pass alone", "end to end"
+PLAIN, WRITER, FORWARD, WHOLE = (
+    "sequential write + fsync",
+    "writer fed with arrays",
+    "forward pass alone, batches of 16",
+    "end to end",
+)
 BUDGET_MB = 128
 
 
@@ -87,20 +93,24 @@ def measure(make: Callable[[], tuple[Any, tuple[str, ...], int]], pictures: int,
     images = np.random.default_rng(0).uniform(0, 255, (pictures, size, size, 3)).astype("float32")
     probe = Probe(model, batch_size=16)
     places = {name: probe.place(name) for name in names}
-    seen = next(probe.stream(images[:1], tuple(places.values()), half=True)).values
+
+    def seen_in(first: int, end: int) -> list[dict[Any, np.ndarray]]:
+        cuts = [images[i : min(i + 16, end)] for i in range(first, end, 16)]
+        return [s.values for s in probe.each(cuts, tuple(places.values()), count=len(cuts), half=True)]
+
+    seen = seen_in(0, 1)[0]
     entries = [LayerArray(n, n, seen[p].shape[1:]) for n, p in places.items()]
     block = block_of(sum(values.nbytes for values in seen.values()))
     blocks = [
-        {n: np.concatenate([s.values[p] for s in parts]) for n, p in places.items()}
-        for parts in (
-            list(probe.stream(images[i : i + block], tuple(places.values()), half=True))
-            for i in range(0, pictures - pictures % block, block)
-        )
+        {n: np.concatenate([values[p] for values in parts]) for n, p in places.items()}
+        for parts in (seen_in(i, i + block) for i in range(0, pictures - pictures % block, block))
     ]
 
+    call = compiled(lambda x: model(x, training=False))
+
     def forward(_: Path) -> None:
-        for _seen in probe.stream(images, ()):
-            pass
+        for i in range(0, pictures, 16):
+            to_numpy(call(keras.ops.convert_to_tensor(images[i : i + 16])))
 
     def whole(folder: Path) -> None:
         store_maps(probe, as_feed(images), folder / "maps.zarr", list(names), keeping=Keeping())

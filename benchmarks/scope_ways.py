@@ -88,6 +88,14 @@ def tap(model: Any, names: list[str], batch: int) -> Way:
     return run
 
 
+def tap_of_minutes(model: Any, names: list[str], batch: int) -> Way:
+    """As the tap does after the first batches of a stream that will last over a minute: weights as constants."""
+    from convscope.scope import tap as module
+
+    module.LONG_S = 0.0
+    return tap(model, names, batch)
+
+
 def one_compiled_model(model: Any, names: list[str], batch: int) -> Way:
     import keras
 
@@ -170,7 +178,16 @@ def keract(model: Any, names: list[str], batch: int) -> Way:
 
 OLDER = "_as_tensorflow_comes"  # ending of a way without oneDNN, which TensorFlow leaves off on such processors
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1"}
-_ON_TENSORFLOW = (forward, matrix_product, tap, one_compiled_model, copy_of_each_output, predict, a_model_per_layer)
+_ON_TENSORFLOW = (
+    tap_of_minutes,
+    forward,
+    matrix_product,
+    tap,
+    one_compiled_model,
+    copy_of_each_output,
+    predict,
+    a_model_per_layer,
+)
 # way -> what its process needs in its environment
 ELSEWHERE: dict[str, dict[str, str]] = {
     **{way.__name__: _TENSORFLOW for way in _ON_TENSORFLOW},
@@ -233,7 +250,7 @@ def answer(name: str, batch: int, pictures: int) -> None:
         import keras
     model = keras.applications.ResNet50(weights=None)
     run = globals()[name.removesuffix(OLDER)](model, convolutions(model, keras), batch)
-    rate(run, 2 * batch if pictures > batch else 2)  # compile, fill the allocator; slow ways compile nothing
+    rate(run, 4 * batch if pictures > batch else 2)  # compile, fill the allocator; slow ways compile nothing
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for _ in sys.stdin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,18 @@ def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> t
     from convscope.actions.network import as_model_input
     from convscope.scope.tap import Probe
 
-    outputs, indices = [], []
+    indices: list[np.ndarray] = []
+
+    def pictures() -> Iterator[Any]:
+        for place, batch in enumerate(loader.batches(0), start=1):
+            if len(batch.images):
+                indices.append(batch.indices)
+                yield as_model_input(batch.images, card.preprocess)
+            progress("pictures predicted", min(place * loader.batch_size, len(loader.samples)), len(loader.samples))
+
     probe = Probe(model, batch_size=loader.batch_size)  # compiled once; the last batch is padded
-    for place, batch in enumerate(loader.batches(0), start=1):
-        if len(batch.images):
-            found = probe.outputs(as_model_input(batch.images, card.preprocess))
-            outputs.append(np.asarray(found[0], np.float32))
-            indices.append(batch.indices)
-        progress("pictures predicted", min(place * loader.batch_size, len(loader.samples)), len(loader.samples))
+    count = -(-len(loader.samples) // loader.batch_size)
+    outputs = [np.asarray(seen.outputs[0], np.float32) for seen in probe.each(pictures(), (), count=count)]
     if not outputs:
         return np.empty((0, 0), np.float32), np.empty(0, np.int64)
     return np.concatenate(outputs), np.concatenate(indices)

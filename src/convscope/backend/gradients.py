@@ -7,9 +7,13 @@ weights are frozen. Tried on JAX, TensorFlow and PyTorch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from convscope.backend.selection import backend_name
 
@@ -23,20 +27,25 @@ def untouched(key: str, tensor: Any) -> Any:
     return tensor
 
 
-def compile_tapped(function: Tapped, variables: Sequence[Any], example: Any, *, differentiate: bool) -> Run:
+def compile_tapped(
+    function: Tapped, variables: Sequence[Any], example: Any, *, differentiate: bool, fixed: bool = False
+) -> Run:
     """Compile `function(tap, values, arguments) -> (score, seen)` for arguments shaped like `example`.
 
     Args:
         function: uses keras.ops only; `values` are the current values of `variables`; `score` is a scalar, or None
             when nothing is differentiated; `seen` is a nested structure of tensors.
-        variables: Keras variables whose values the function reads; read anew on every run, never baked in.
+        variables: Keras variables whose values the function reads; read anew on every run unless `fixed`.
         example: nested structure of tensors; every later run must have the same shapes and dtypes.
         differentiate: whether to return gradients at the taps.
+        fixed: the values of now stay; TensorFlow then folds them and lays them out once, elsewhere nothing changes.
 
     Returns:
         arguments -> (seen, gradients by key). A key is absent when the score does not depend on that place.
     """
-    make = {"jax": _compile_jax, "tensorflow": _compile_tensorflow, "torch": _compile_torch}[backend_name()]
+    if backend_name() == "tensorflow":
+        return _compile_tensorflow(function, list(variables), example, differentiate, fixed)
+    make = {"jax": _compile_jax, "torch": _compile_torch}[backend_name()]
     return make(function, list(variables), example, differentiate)
 
 
@@ -82,6 +91,25 @@ def leak_errors() -> tuple[type[Exception], ...]:
 def needs_fixed_shapes() -> bool:
     """Whether a new batch size compiles anew, so that the last batch is better padded."""
     return backend_name() != "torch"
+
+
+@cache
+def runs_abreast() -> bool:
+    """Whether two compiled runs at a time are faster than one after the other.
+
+    On CPUs TensorFlow's run leaves cores idle where one operation waits for its slowest thread; an accelerator works
+    on one run at a time.
+    """
+    if backend_name() != "tensorflow" or (os.cpu_count() or 1) < 2:
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def gains_from_constants() -> bool:
+    """Whether weights that are compiled as constants make runs faster: oneDNN then lays kernels out once."""
+    return runs_abreast()
 
 
 def random_state_kept() -> AbstractContextManager[Any]:
@@ -153,18 +181,20 @@ def _constant_gradients(traced: Any) -> set[str]:
     return {key for key, depends in flags[1].items() if not depends}
 
 
-def _compile_tensorflow(function: Tapped, variables: list[Any], example: Any, differentiate: bool) -> Run:
+def _compile_tensorflow(function: Tapped, variables: list[Any], example: Any, differentiate: bool, fixed: bool) -> Run:
     import tensorflow as tf
 
-    step = tf.function(_step_tensorflow(function, variables, differentiate), autograph=False)
+    step = tf.function(_step_tensorflow(function, variables, differentiate, fixed), autograph=False)
     return step.get_concrete_function(example)
 
 
-def _step_tensorflow(function: Tapped, variables: list[Any], differentiate: bool) -> Run:
+def _step_tensorflow(function: Tapped, variables: list[Any], differentiate: bool, fixed: bool = False) -> Run:
     import tensorflow as tf
 
+    known = [np.asarray(tf.convert_to_tensor(v)) for v in _values(variables)] if fixed else []
+
     def step(given: Any) -> tuple[Any, dict[str, Any]]:
-        values = [tf.convert_to_tensor(v) for v in _values(variables)]
+        values = [tf.convert_to_tensor(v) for v in known or _values(variables)]
         if not differentiate:
             return function(untouched, values, given)[1], {}
         zeros: dict[str, Any] = {}

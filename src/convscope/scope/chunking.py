@@ -10,20 +10,21 @@ from convscope.errors import PlanError
 MOST_TOUCHED = 8  # a read may touch this many times the bytes that were asked for
 _CHUNK_BYTES = 1 << 19
 _MOST_ROWS = 256
-_RUN_SHARE = 6  # the maps of one run, twice as float32, in a quarter to a third of the budget
+_RUN_SHARE = 6  # the maps of all runs at a time, twice as float32, in a quarter to a third of the budget
 _BLOCK_SHARE = 12
 
 
 @dataclass(frozen=True)
 class Portions:
-    """Pictures per run of the model, and per block that is written at once."""
+    """Pictures per run of the model, and per block that is written at once; runs at a time."""
 
     batch: int
     block: int
+    runs: int = 1
 
 
-def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most: int) -> Portions:
-    """Cut the work so that a run's maps, two blocks and the encoding of one stay within the budget.
+def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most: int, runs: int = 1) -> Portions:
+    """Cut the work so that the maps of all runs at a time, three blocks and the encoding of two stay within the budget.
 
     Half of the budget is left to what the memory allocator keeps back (measured: up to twice what is in use).
 
@@ -32,11 +33,14 @@ def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most:
         stored_bytes: bytes of them as they are kept.
         budget_bytes: memory that may be used for maps.
         most: the largest batch wanted.
+        runs: runs at a time wanted; fewer where the budget holds the maps of fewer pictures.
 
     Raises:
         PlanError: not even one picture fits.
     """
-    batch = min(most, budget_bytes // (_RUN_SHARE * max(1, computed_bytes)))
+    fit = budget_bytes // (_RUN_SHARE * max(1, computed_bytes))
+    runs = max(1, min(runs, fit))
+    batch = min(most, fit // runs)
     block = min(_MOST_ROWS, budget_bytes // (_BLOCK_SHARE * max(1, stored_bytes)))
     if batch < 1 or block < 1:
         needed = max(_RUN_SHARE * computed_bytes, _BLOCK_SHARE * stored_bytes)
@@ -45,7 +49,7 @@ def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most:
             "raise it, choose fewer layers, or pool the maps"
         )
     block = block if block < MOST_TOUCHED else block - block % MOST_TOUCHED
-    return Portions(min(batch, block), block)
+    return Portions(min(batch, block), block, runs)
 
 
 def chunk_shape(shape: tuple[int, int, int], item_bytes: int, block: int) -> tuple[int, int, int, int]:

@@ -46,7 +46,7 @@ class Seen:
 class Look:
     """What is asked for: places, a target or None, and whether to differentiate its score at the places.
 
-    With `half` the values at the places come as float16, clipped to its range; the back end casts faster than NumPy.
+    With `half` the values at the places come as float16; the back end casts faster than NumPy.
     """
 
     places: tuple[Place, ...]
@@ -71,24 +71,36 @@ class Look:
         return tuple(dict.fromkeys((*self.places, logits))) if logits else self.places
 
 
-def first_run(subject: Subject, trace: Trace, look: Look, arguments: Any) -> tuple[engine.Run, Any]:
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """What runs a look; traced, it no longer touches the model's Python objects, so that other threads may."""
+
+    run: engine.Run
+    is_traced: bool
+
+
+def first_run(
+    subject: Subject, trace: Trace, look: Look, arguments: Any, *, fixed: bool = False
+) -> tuple[Compiled, Any]:
     """Compile the look for arguments like these, and run it once: what to run from now on, and the first result.
+
+    With `fixed` the weights count as constants of their values now.
 
     Raises:
         TapUnreachableError: a place lies where no tap reaches; names the layer and why.
     """
     _check(trace, look)
-    variables = subject.model.variables
+    variables, differentiate = subject.model.variables, look.differentiate
     function = _tapped_function(subject, trace, look, copies=False)
     try:
-        run = engine.compile_tapped(function, variables, arguments, differentiate=look.differentiate)
-        return run, run(arguments)
+        run = engine.compile_tapped(function, variables, arguments, differentiate=differentiate, fixed=fixed)
+        return Compiled(run, engine.needs_fixed_shapes()), run(arguments)
     except engine.leak_errors() as error:
         return _untraced(subject, trace, look, arguments, error)
     except _OverwrittenError:
         function = _tapped_function(subject, trace, look, copies=True)
-        run = engine.compile_tapped(function, variables, arguments, differentiate=look.differentiate)
-        return run, run(arguments)
+        run = engine.compile_tapped(function, variables, arguments, differentiate=differentiate, fixed=fixed)
+        return Compiled(run, engine.needs_fixed_shapes()), run(arguments)
 
 
 class _OverwrittenError(Exception):
@@ -105,13 +117,13 @@ def _check(trace: Trace, look: Look) -> None:
             )
 
 
-def _untraced(subject: Subject, trace: Trace, look: Look, arguments: Any, error: Exception) -> tuple[engine.Run, Any]:
+def _untraced(subject: Subject, trace: Trace, look: Look, arguments: Any, error: Exception) -> tuple[Compiled, Any]:
     """Run without tracing where the back end can; else say which layer no tap reaches."""
     variables = subject.model.variables
     function = _tapped_function(subject, trace, look, copies=False)
     run = engine.run_eagerly(function, variables, differentiate=look.differentiate)
     if run is not None:
-        return run, run(arguments)
+        return Compiled(run, is_traced=False), run(arguments)
     for place in look.places:
         alone = _tapped_function(subject, trace, Look((place,), None, False), copies=False)
         try:
@@ -178,7 +190,7 @@ def _stacked(place: Place, wiring: Wiring, trace: Trace) -> Any:
 
 def _halved(tensor: Any) -> Any:
     ops = load_keras().ops
-    return ops.cast(ops.clip(tensor, -65504.0, 65504.0), "float16")  # float16 would overflow to infinity
+    return ops.cast(tensor, "float16")
 
 
 def hand_over(seen: dict[str, Any], found: dict[str, Any], n: int, size: int, look: Look, trace: Trace) -> Seen:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
 
+from convscope.backend.gradients import runs_abreast
 from convscope.errors import DataError, ModelError, PlanError, StorageError
 from convscope.files.atomic import storage_error, sweep_temporary
 from convscope.records.progress import Progress, silent
@@ -37,7 +41,10 @@ from convscope.scope.store_layout import (
     write_root,
 )
 from convscope.scope.store_reading import MapStore
-from convscope.scope.tap import Probe
+from convscope.scope.tap import Probe, Seen
+
+WRITTEN = 2  # blocks at a time: one is compressed while another one waits for the disk
+LARGEST_HALF = np.float16(65504)  # of float16
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class _Whole:
     folder: Path
     numbers: set[int]
     part: int | None
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +126,7 @@ class _Job:
     facts: dict[str, Any]
     stored_bytes: int
     batch: int
+    runs: int
 
     @property
     def is_plain_half(self) -> bool:
@@ -139,7 +148,8 @@ def _plan(probe: Probe, feed: Feed, layers: Names, keeping: Keeping) -> _Job:
     computed = sum(prod(seen.values[probe.place(n)].shape) * 4 for n in names)
     stored = sum(m.nbytes for m in maps)
     budget = keeping.memory_mb << 20
-    cut = portions(computed_bytes=computed, stored_bytes=stored, budget_bytes=budget, most=probe.batch_size)
+    runs = 2 if runs_abreast() else 1
+    cut = portions(computed_bytes=computed, stored_bytes=stored, budget_bytes=budget, most=probe.batch_size, runs=runs)
     facts = {
         "n": len(feed),
         "block": min(cut.block, len(feed)) if len(feed) < 8 else cut.block,
@@ -154,7 +164,7 @@ def _plan(probe: Probe, feed: Feed, layers: Names, keeping: Keeping) -> _Job:
         "model_sha256": model_fingerprint(probe.model),
         "data_sha256": data_fingerprint(feed.ids, first),
     }
-    return _Job(tuple(names), entries, keeping, facts, stored, cut.batch)
+    return _Job(tuple(names), entries, keeping, facts, stored, cut.batch, cut.runs)
 
 
 def _check_same(folder: Path, facts: dict[str, Any]) -> None:
@@ -187,22 +197,21 @@ def _write(probe: Probe, feed: Feed, folder: Path, job: _Job, progress: Progress
     whole = _Whole(folder, read_blocks(folder), None if part == (0, 1) else part[0])
     facts = job.facts
     shards = make_arrays(folder, job.entries, n=n, block=block, keeping=job.keeping, outputs=facts["outputs"])
-    pending: Future[None] | None = None
-    buffers = [_buffers(job, block), _buffers(job, block)]  # used in turn: new ones would scatter the memory
-    with freed_memory_kept(), ThreadPoolExecutor(1) as writer:  # the next block is computed while one is written
-        for number in range(part[0], -(-n // block), part[1]):
-            start, stop = number * block, min(n, (number + 1) * block)
-            progress("storing maps", start, n)
-            if number in whole.numbers:
-                continue
-            held = {name: buffer[: stop - start] for name, buffer in buffers[0].items()}
-            buffers.reverse()
-            _compute(probe, feed, job, start, held)
-            if pending is not None:
-                pending.result()
-            pending = writer.submit(_write_block, shards, held, number, whole)
-        if pending is not None:
-            pending.result()
+    cuts = [range(i * block, min(n, (i + 1) * block)) for i in range(part[0], -(-n // block), part[1])]
+    missing = [cut for cut in cuts if cut.start // block not in whole.numbers]
+    seen = _runs(probe, feed, job, missing)
+    pending: deque[Future[None]] = deque()
+    buffers = cycle([_buffers(job, block) for _ in range(WRITTEN + 1)])  # new ones would scatter the memory
+    with freed_memory_kept(), ThreadPoolExecutor(WRITTEN) as writers:  # the next block is computed meanwhile
+        for cut in missing:
+            progress("storing maps", cut.start, n)
+            held = {name: buffer[: len(cut)] for name, buffer in next(buffers).items()}
+            _fill(probe, feed, job, cut, held, seen)
+            if len(pending) == WRITTEN:
+                pending.popleft().result()
+            pending.append(writers.submit(_write_block, shards, held, cut.start // block, whole))
+        for written in pending:
+            written.result()
     progress("storing maps", n, n)
 
 
@@ -233,33 +242,45 @@ def _buffers(job: _Job, rows: int) -> dict[str, np.ndarray]:
     return held
 
 
-def _compute(probe: Probe, feed: Feed, job: _Job, start: int, held: dict[str, np.ndarray]) -> None:
-    stop = start + len(held["predictions"])
+def _runs(probe: Probe, feed: Feed, job: _Job, blocks: Iterable[range]) -> Iterator[Seen]:
+    """The network's runs of all blocks in order; pictures are read in the caller's thread."""
     places = tuple(probe.place(name) for name in job.names)
-    for low, high in _cuts(start, stop, job.batch):
-        for seen in probe.stream(feed.take(low, high), places, batch_size=job.batch, half=job.is_plain_half):
-            to = slice(low - start, high - start)
-            held["predictions"][to] = seen.outputs[0].reshape(high - low, -1)
-            for name, place, entry in zip(job.names, places, job.entries):
-                maps = channels_last(seen.values[place], probe.call(name), keep_dtype=True)
-                held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
-                _check_numbers(held[entry.array][to], name, feed.ids[low:high])
-            del seen, maps
+    cuts = [cut for block in blocks for cut in _cuts(block, job.batch)]
+    pictures = (feed.take(cut.start, cut.stop) for cut in cuts)
+    return probe.each(pictures, places, count=len(cuts), half=job.is_plain_half, abreast=job.runs > 1)
+
+
+def _fill(probe: Probe, feed: Feed, job: _Job, block: range, held: dict[str, np.ndarray], runs: Iterator[Seen]) -> None:
+    for cut in _cuts(block, job.batch):
+        seen = next(runs)
+        to = slice(cut.start - block.start, cut.stop - block.start)
+        held["predictions"][to] = seen.outputs[0].reshape(len(cut), -1)
+        for name, entry in zip(job.names, job.entries):
+            maps = channels_last(seen.values[probe.place(name)], probe.call(name), keep_dtype=True)
+            held[entry.array][to] = maps if job.is_plain_half else _kept(maps, job.keeping)
+            _check_numbers(held[entry.array][to], name, feed.ids[cut.start : cut.stop])
+        del seen, maps  # before the next one is waited for
 
 
 def _check_numbers(maps: np.ndarray, layer: str, ids: Sequence[str]) -> None:
-    """Refuse NaN; by the bits, since NumPy looks at float16 value by value. Infinity is stored, in float16 as 65504."""
+    """Refuse NaN, by the bits, since NumPy looks at float16 value by value; infinity becomes 65504 in float16."""
     bits, rest, infinity = (np.int16, 0x7FFF, 0x7C00) if maps.itemsize == 2 else (np.int32, 0x7FFFFFFF, 0x7F800000)
     for values, name in zip(maps, ids, strict=True):
-        if int((values.view(bits) & bits(rest)).max(initial=0)) > infinity:
+        largest = int((values.view(bits) & bits(rest)).max(initial=0))
+        if largest == infinity and values.itemsize == 2:
+            np.clip(values, -LARGEST_HALF, LARGEST_HALF, out=values)
+        if largest > infinity:
             raise ModelError(
                 f"expected numbers to store, got NaN in layer {layer!r} for {name}; look at the layers before it, or "
                 "leave this picture out; what was stored before it is whole"
             )
 
 
-def _cuts(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((low, min(low + size, stop)) for low in range(start, stop, size))
+def _cuts(block: range, size: int) -> list[range]:
+    """A block in runs of at most `size` pictures, as equal as can be."""
+    runs = -(-len(block) // size)
+    even = -(-len(block) // runs)
+    return [block[i : i + even] for i in range(0, len(block), even)]
 
 
 def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
@@ -274,9 +295,7 @@ def _kept(maps: np.ndarray, keeping: Keeping) -> np.ndarray:
         cut = maps[:, : rows * high, : columns * wide]
         maps = cut.reshape(n, rows, high, columns, wide, channels).mean(axis=(2, 4))
     if keeping.dtype == "float16":
-        limit = np.float32(np.finfo(np.float16).max)
-        if maps.max(initial=0) > limit or maps.min(initial=0) < -limit:
-            maps = np.clip(maps, -limit, limit)
+        maps = np.clip(maps, -LARGEST_HALF, LARGEST_HALF)
     return maps.astype(keeping.dtype)
 
 
@@ -285,5 +304,6 @@ def _write_block(shards: ShardWriter, held: dict[str, np.ndarray], number: int, 
         shards.write(held, number)
     except OSError as error:
         raise storage_error(shards.folder, error) from error
-    whole.numbers.add(number)
-    write_blocks(whole.folder, whole.numbers, whole.part)
+    with whole.lock:
+        whole.numbers.add(number)
+        write_blocks(whole.folder, whole.numbers, whole.part)

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from math import prod
+from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
@@ -18,10 +23,12 @@ from convscope.backend import gradients as engine
 from convscope.backend.selection import load_keras
 from convscope.errors import ModelError
 from convscope.records.card import Opened
+from convscope.scope.abreast import in_order
 from convscope.scope.batches import Inputs, blank_inputs, checked_inputs, cuts, fixed_batch
 from convscope.scope.calls import MODEL_INPUT, Call, Head
+from convscope.scope.fingerprint import model_fingerprint
 from convscope.scope.freed_memory import freed_memory_kept
-from convscope.scope.looking import Look, Seen, first_run, hand_over
+from convscope.scope.looking import Compiled, Look, Seen, first_run, hand_over
 from convscope.scope.paths import Names, as_names, operations_by_path, select
 from convscope.scope.target import Resolved, TargetLike, resolve
 from convscope.scope.tracing import Subject, Trace, as_tensors, built_subject, discover
@@ -30,9 +37,22 @@ from convscope.scope.wiring import Place, Side
 __all__ = ["MODEL_INPUT", "Call", "Head", "Place", "Probe", "Seen"]
 
 LARGE_BYTES = 32 << 20  # a batch's maps from which on their memory is kept for the next batch
+LARGEST_ABREAST = 1 << 30  # bytes of a batch's maps, and of its largest one, up to which two batches may run at a time
+LARGEST_FIXED = 512 << 20  # bytes of weights up to which they may be compiled as constants
+LONG_S = 60.0  # seconds of a stream from which on compiling the weights as constants pays
 
 _LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _LOCKS_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Samples start..stop of some inputs, padded to `size`."""
+
+    given: Inputs
+    start: int
+    stop: int
+    size: int
 
 
 class Probe:
@@ -70,7 +90,7 @@ class Probe:
         self.batch_size = max(1, int(batch_size))
         self._subject: Subject | None = None
         self._traces: dict[tuple, Trace] = {}
-        self._runs: dict[tuple, engine.Run] = {}
+        self._runs: dict[tuple, Compiled] = {}
         self._latest: Trace | None = None
         with _LOCKS_LOCK:
             self._lock = _LOCKS.setdefault(model, threading.RLock())
@@ -150,47 +170,100 @@ class Probe:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def stream(
-        self,
-        images: Any,
-        places: Sequence[Place],
-        target: TargetLike = None,
-        *,
-        differentiate: bool = False,
-        batch_size: int = 0,
-        half: bool = False,
+        self, images: Any, places: Sequence[Place], target: TargetLike = None, *, differentiate: bool = False
     ) -> Iterator[Seen]:
-        """As `see`, batch by batch, so that no more than one batch is held.
+        """As `see`, batch by batch, so that no more than two batches are held beside what the caller keeps.
 
-        `batch_size` is taken instead of the Probe's; with `half` the values at the places come as float16.
+        Without gradients two batches run at a time where that is faster. A long stream sees the weights as they are
+        when it begins.
         """
         given = checked_inputs(self.model, images)
         trace = self._traced(given)
         self._check_places(places, trace)
         wants_score = differentiate or target is not None
         whole = self._resolved(target, trace, given.n) if wants_score else None
-        look = Look(tuple(dict.fromkeys(places)), whole, differentiate, half)
-        folds = any(trace.calls[p.call].folds_batch for p in look.places if p.call != MODEL_INPUT)
-        with ExitStack() as stack:
-            for cut in cuts(given.n, batch_size or self.batch_size, fixed_batch(self.model), pad=not folds):
-                seen = self._batch(given, trace, look, cut)
-                if cut[0] == 0 and cut[1] < given.n and seen.nbytes >= LARGE_BYTES:
-                    stack.enter_context(freed_memory_kept())
-                yield seen
-                del seen  # before the next batch is made
+        look = Look(tuple(dict.fromkeys(places)), whole, differentiate)
+        pieces = list(cuts(given.n, self.batch_size, fixed_batch(self.model), pad=not _folds(look, trace)))
+        yield from self._go((_Piece(given, *cut) for cut in pieces), len(pieces), trace, look)
 
-    def _batch(self, given: Inputs, trace: Trace, look: Look, cut: tuple[int, int, int]) -> Seen:
-        start, stop, size = cut
+    def each(
+        self,
+        batches: Iterable[Any],
+        places: Sequence[Place],
+        *,
+        count: int,
+        half: bool = False,
+        abreast: bool = True,
+    ) -> Iterator[Seen]:
+        """What each of about `count` batches gives, as `stream` for one after another; they are read as needed.
+
+        A batch smaller than one before it is padded to its size. With `half` the values at the places come as
+        float16, where what is too large for it is infinite. `abreast` allows two runs at a time.
+        """
+        batches = iter(batches)
+        for first in batches:
+            given = checked_inputs(self.model, first)
+            trace = self._traced(given)
+            self._check_places(places, trace)
+            look = Look(tuple(dict.fromkeys(places)), None, False, half)
+            if _folds(look, trace) or fixed_batch(self.model):
+                yield from (self.see(images, places) for images in chain((first,), batches))
+                return
+            yield from self._go(self._padded(chain((first,), batches)), count, trace, look, abreast=abreast)
+
+    def _padded(self, batches: Iterable[Any]) -> Iterator[_Piece]:
+        largest = 0
+        for images in batches:
+            given = checked_inputs(self.model, images)
+            largest = max(given.n, largest if engine.needs_fixed_shapes() else 0)
+            yield _Piece(given, 0, given.n, largest)
+
+    def _go(
+        self, pieces: Iterator[_Piece], count: int, trace: Trace, look: Look, *, abreast: bool = True
+    ) -> Iterator[Seen]:
+        run = partial(self._batch, trace, look, "")
+        seen = run(next(pieces))  # compiles
+        nbytes, size, took = seen.nbytes, len(seen.outputs[0]), 0.0
+        yield seen
+        del seen  # before the next batch is made
+        for piece in islice(pieces, 1):
+            began = perf_counter()
+            seen = run(piece)
+            took = perf_counter() - began
+            yield seen
+            del seen
+        weights = self._weights_now() if took * (count - 2) > LONG_S and not look.differentiate else ""
+        abreast = abreast and engine.runs_abreast() and not look.differentiate and nbytes <= LARGEST_ABREAST
+        abreast = abreast and trace.largest_output * size <= LARGEST_ABREAST
+        with freed_memory_kept() if count > 1 and nbytes >= LARGE_BYTES else nullcontext():
+            yield from in_order(partial(self._batch, trace, look, weights), pieces, abreast=abreast)
+
+    def _weights_now(self) -> str:
+        """What tells these weights from others, where it pays to compile them as constants; else nothing."""
+        small = 4 * sum(prod(weight.shape) for weight in self.model.weights) <= LARGEST_FIXED
+        return model_fingerprint(self.model) if small and engine.gains_from_constants() else ""
+
+    def _batch(self, trace: Trace, look: Look, weights: str, piece: _Piece) -> Seen:
+        start, stop, size = piece.start, piece.stop, piece.size
         rows = np.minimum(np.arange(start, start + size), stop - 1)
         aim = look.resolved.aim(rows) if look.resolved else ()
-        with self._lock, engine.random_state_kept():
-            arguments = as_tensors((given.take(start, stop, size), aim), channels_first=trace.is_channels_first)
-            key = (given.signature(), size, look.key())
-            if key in self._runs:
-                seen, found = self._runs[key](arguments)
-            else:
-                assert self._subject is not None
-                self._runs[key], (seen, found) = first_run(self._subject, trace, look, arguments)
+        arguments = as_tensors((piece.given.take(start, stop, size), aim), channels_first=trace.is_channels_first)
+        seen, found = self._run((piece.given.signature(), size, look.key(), weights), trace, look, arguments)
         return hand_over(seen, found, stop - start, size, look, trace)
+
+    def _run(self, key: tuple, trace: Trace, look: Look, arguments: Any) -> tuple[Any, dict[str, Any]]:
+        """Run the look; other threads wait only while it is traced, or where the model's own code runs each time."""
+        weights = key[-1]
+        with self._lock, engine.random_state_kept():
+            if key not in self._runs:
+                assert self._subject is not None
+                self._runs = {k: run for k, run in self._runs.items() if k[-1] in ("", weights)}
+                self._runs[key], result = first_run(self._subject, trace, look, arguments, fixed=bool(weights))
+                return result
+            compiled = self._runs[key]
+            if not compiled.is_traced:
+                return compiled.run(arguments)
+        return compiled.run(arguments)
 
     def _trace(self, images: Any) -> Trace:
         if images is not None:
@@ -225,6 +298,10 @@ class Probe:
         if len(names) != len(trace.heads):
             names = [f"output_{i}" for i in range(len(trace.heads))]
         return resolve(target, trace.heads, output_names=names, classes=self.classes, n=n)
+
+
+def _folds(look: Look, trace: Trace) -> bool:
+    return any(trace.calls[p.call].folds_batch for p in look.places if p.call != MODEL_INPUT)
 
 
 def _joined(parts: list[Seen]) -> Seen:

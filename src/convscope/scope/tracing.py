@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from convscope.backend import gradients as engine
@@ -65,6 +66,11 @@ class Trace:
     def is_channels_first(self) -> bool:
         """Whether a layer reads pictures with their channels before height and width."""
         return any(getattr(c.layer, "data_format", None) == "channels_first" for c in self.calls.values())
+
+    @cached_property
+    def largest_output(self) -> int:
+        """Bytes of the largest tensor that a call makes of one picture, in float32."""
+        return 4 * max((prod(shape) for call in self.calls.values() for shape in call.output_shapes), default=0)
 
     def names(self) -> list[str]:
         """What can be chosen: call names, with ":0", ":1" where a call gives several tensors."""

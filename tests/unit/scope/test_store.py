@@ -237,6 +237,10 @@ def test_portions_stay_within_the_budget() -> None:
     cut = portions(computed_bytes=44_500_000, stored_bytes=22_250_000, budget_bytes=2 << 30, most=16)
     assert 6 * cut.batch * 44_500_000 <= 2 << 30 and 12 * cut.block * 22_250_000 <= 2 << 30
     assert cut.batch == 8 and cut.block == 8
+    two = portions(computed_bytes=44_500_000, stored_bytes=22_250_000, budget_bytes=2 << 30, most=16, runs=2)
+    assert two.runs == 2 and two.batch == 4  # both together hold as many pictures
+    tight = portions(computed_bytes=100, stored_bytes=50, budget_bytes=700, most=16, runs=2)
+    assert tight.runs == 1 and tight.batch == 1
 
 
 MEASURED = """
@@ -297,3 +301,12 @@ def test_own_shards_are_what_the_general_engine_writes_and_reads(tmp_path: Path,
         read = engine().open(plain_spec(tmp_path, entry.array), read=True).result()
         np.testing.assert_array_equal(read[:, :, :, 3].read().result(), whole[..., 3])
     assert not list(tmp_path.rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_what_float16_cannot_hold_is_its_largest_number(pool: int, tmp_path: Path) -> None:
+    inputs = keras.Input((4, 4, 1))
+    probe = Probe(keras.Model(inputs, keras.layers.Rescaling(1e6, name="grow")(inputs)))
+    pictures = np.stack([np.full((4, 4, 1), v, np.float32) for v in (1, -1, 1e-3)])
+    store = store_maps(probe, as_feed(pictures), tmp_path / "m.zarr", "grow", keeping=Keeping(pool=pool))
+    assert [store.picture("grow", i).max() for i in range(3)] == [65504, -65504, 1000]
