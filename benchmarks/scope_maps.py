@@ -28,10 +28,10 @@ from benchmarks.scope_results import goals, publish_part
 from benchmarks.scope_ways import ELSEWHERE, OLDER, Elsewhere
 from benchmarks.timing import markdown
 
-TAP = "tap"
+TAP, MINUTES = "tap", "tap_of_minutes"
 WORDS = {
-    "tap": "convscope tap",
-    "tap_of_minutes": "convscope tap in a stream of over a minute: weights compiled as constants",
+    TAP: "convscope tap",
+    MINUTES: "convscope tap in a stream of over a minute: weights compiled as constants",
     "matrix_product": "no network: one matrix product with as many multiplications",
     "forward": "the network alone, no maps",
     "one_compiled_model": "compiled multi-output model, same hand-over",
@@ -45,19 +45,18 @@ WORDS = {
 TWICE = ("copy_of_each_output", "copy_of_each_output" + OLDER, "a_model_per_layer", "torch_hooks", "keract")
 GOALS = {"one_compiled_model": 0.95, **dict.fromkeys(TWICE, 2.0)}
 FEW = {"a_model_per_layer", "keract"}  # run the network once per layer, or as slowly: one batch a round
-TRIED = """The tap costs nothing beside the network, so the network's own speed is the limit. Twice PyTorch's hooks
-would need it to run in half of what PyTorch takes, and alone it takes a little more than that.
+TRIED = """The tap costs nothing beside the network, so the network's own speed is the limit: twice PyTorch's hooks
+need it to run in half of what PyTorch takes, and it takes 0.50 to 0.58 of it. Two batches at a time (on TensorFlow on
+CPUs) fill what cores are left idle, a tenth here; a stream that will last over a minute is compiled again with the
+weights as constants, whose kernels oneDNN then lays out once (that compilation takes 5 to 8 s for ResNet50).
 
-Tried one by one to make it faster, on the same machine. 2026-11-25, pictures/s against the plain graph: memory of
-the batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture, and the tap runs as
-fast as the network alone); arrays handed over as views, without a copy (in use); XLA 0.94; fused batch
-normalisation 0.98; JAX needs 1.1 times the processor time. 2026-11-26 with oneDNN, processor time against the tap:
-fused batch normalisation 1.15, one thread between operations 0.97, two batches at once 0.95; the last fills the 15
-% of two cores that lie idle (pictures/s 1.14 and 1.24 in two rounds, while another program ran), but holds twice
-the maps in memory, so it is not in use.
+Tried one by one to make it faster, on the same machine. 2026-11-25, pictures/s against the plain graph: memory of the
+batch before kept for the next one (in use: system time falls from 40 to 8 ms a picture); arrays handed over as views,
+without a copy (in use); XLA 0.94; JAX needs 1.1 times the processor time. 2026-11-26 with oneDNN, processor time
+against the plain graph: fused batch normalisation 1.15; only its product and sum by XLA 0.96; no batch normalisation
+at all, which would be another network, 0.88.
 
-A model per layer was last measured on 2026-11-25 without oneDNN: 0.261 pictures/s, the tap 41 times as fast. keract
-4.5.2 imports beside Keras 3.15 and fails in `get_activations` ('Sequential' object has no attribute
+keract 4.5.2 imports beside Keras 3.15 and fails in `get_activations` ('Sequential' object has no attribute
 '_is_compiled')."""
 PIECES = Path(tempfile.gettempdir()) / "convscope-scope-maps.jsonl"
 
@@ -112,9 +111,19 @@ def told(pieces: Sequence[dict[str, Any]]) -> str:
             "What can be had at all: processor time of each way as a multiple of the tap's, and how many times as fast "
             "the network alone and a plain matrix product are. No way that runs the network can outrun them.",
             markdown(("", "processor time / the tap's", "network alone", "matrix product"), _limits(pieces)),
+            *_of_minutes(pieces),
             TRIED,
         ]
     )
+
+
+def _of_minutes(pieces: Sequence[dict[str, Any]]) -> list[str]:
+    """The stream of minutes beside PyTorch's hooks, where both were measured."""
+    both = [p["rates"] for p in pieces if {MINUTES, "torch_hooks"} <= p["rates"].keys()]
+    if not both:
+        return []
+    ratio = statistics.median(r[MINUTES]["pictures_s"] / r["torch_hooks"]["pictures_s"] for r in both)
+    return [f"In a stream of over a minute the tap is {ratio:.2f} times as fast as PyTorch's hooks."]
 
 
 def _rounds(way: str, pieces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import prod
@@ -13,7 +13,7 @@ import numpy as np
 
 from convscope.backend.gradients import version
 from convscope.backend.selection import backend_name, load_keras
-from convscope.backend.tensors import to_numpy
+from convscope.backend.tensors import compiled, to_numpy
 from convscope.errors import ModelError, UnknownLayerError
 from convscope.records.arithmetic import Arithmetic
 from convscope.records.field import EffectiveField, ReceptiveField
@@ -34,6 +34,7 @@ from convscope.scope.tap import Place, Probe
 _GRAPHS: WeakKeyDictionary[Probe, dict[Any, Graph]] = WeakKeyDictionary()
 _FIELDS: WeakKeyDictionary[Graph, Fields] = WeakKeyDictionary()
 _KEPT: WeakKeyDictionary[Probe, _Kept] = WeakKeyDictionary()
+_READERS: WeakKeyDictionary[Probe, Callable[[], list[Any]]] = WeakKeyDictionary()
 # the most that is kept of one picture's values
 KEEP_BYTES = 256 * 2**20
 
@@ -169,8 +170,12 @@ def _values(probe: Probe, graph: Graph, call: Call, given: Any, flat: list[np.nd
 def _state(probe: Probe, flat: list[np.ndarray]) -> tuple[Any, ...]:
     """Equal as long as the pictures and all weights are: values kept for one state are never shown for another."""
     pictures = tuple(sha256(x.tobytes()).hexdigest() for x in flat)
-    mark = _mark_of_place if backend_name() == "tensorflow" else _mark_of_object
-    return (pictures, *(mark(v.value) for v in probe.model.variables))
+    if backend_name() != "tensorflow":
+        return (pictures, *(_mark_of_object(v.value) for v in probe.model.variables))
+    if probe not in _READERS:  # one call for all: reading hundreds of variables one by one takes longer than the sums
+        variables = [v.value for v in probe.model.variables]
+        _READERS[probe] = compiled(lambda: [v.value() for v in variables])
+    return (pictures, *map(_mark_of_place, _READERS[probe]()))
 
 
 def _mark_of_object(tensor: Any) -> Any:
@@ -178,9 +183,8 @@ def _mark_of_object(tensor: Any) -> Any:
     return _Same(tensor, version(tensor))
 
 
-def _mark_of_place(variable: Any) -> Any:
-    """Changes when a weight of TensorFlow does: the place of its values."""
-    read = variable.value()
+def _mark_of_place(read: Any) -> Any:
+    """Changes when a weight of TensorFlow, just read, does: the place of its values."""
     try:
         # TensorFlow never writes into values that somebody else holds: a changed weight lies in another place
         place = np.asarray(memoryview(read)).__array_interface__["data"][0]

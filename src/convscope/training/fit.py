@@ -19,6 +19,7 @@ from convscope.training.batch_pictures import batch_words
 from convscope.training.callbacks import Journal
 from convscope.training.checkpoint import Checkpoint, Saved, checkpoints
 from convscope.training.compiling import computing_in
+from convscope.training.faster_layers import faster_layers
 from convscope.training.feed import BatchSource, Feed
 from convscope.training.job import TrainingJob, compute_features
 from convscope.training.kinds import Kind, kind_for
@@ -27,7 +28,6 @@ from convscope.training.memory import MemoryAdvice, OutOfMemoryError
 from convscope.training.norms import norms_over_all
 from convscope.training.phases import Phase, plan_phases, set_trainable
 from convscope.training.plan_check import check_plan
-from convscope.training.pooling import fast_pooling
 from convscope.training.resume import RestoreOnce, fingerprints, restore
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
@@ -97,8 +97,8 @@ def fit(
         stop = stack.enter_context(StopRequest())
         stack.enter_context(computing_in(whole, plan.mixed_precision))
         stack.enter_context(norms_over_all(whole, job.team))
-        if (faster := stack.enter_context(fast_pooling(whole))) and not resume:
-            file.write("note", text=f"JAX on a CPU: faster gradient for {faster} max-pooling layers, same numbers")
+        if (faster := stack.enter_context(faster_layers(whole))) and not resume:
+            file.write("note", text=faster)
         agreement = Agreement(job.team, stop)
         run = _Run(network, whole, kind, job, folder, state, file, stop, agreement, callbacks, progress)
         phases = plan_phases(network, plan, has_features=kind.has_features)
