@@ -221,22 +221,25 @@ class Probe:
     def _go(
         self, pieces: Iterator[_Piece], count: int, trace: Trace, look: Look, *, abreast: bool = True
     ) -> Iterator[Seen]:
-        run = partial(self._batch, trace, look, "")
-        seen = run(next(pieces))  # compiles
-        nbytes, size, took = seen.nbytes, len(seen.outputs[0]), 0.0
+        """Batches in the caller's thread until all is compiled, for a trace changes the model for its time."""
+        first = next(pieces)
+        seen = self._batch(trace, look, "", first)
+        nbytes, took = seen.nbytes, 0.0
         yield seen
         del seen  # before the next batch is made
         for piece in islice(pieces, 1):
             began = perf_counter()
-            seen = run(piece)
+            seen = self._batch(trace, look, "", piece)
             took = perf_counter() - began
             yield seen
             del seen
         weights = self._weights_now() if took * (count - 2) > LONG_S and not look.differentiate else ""
-        abreast = abreast and engine.runs_abreast() and not look.differentiate and nbytes <= LARGEST_ABREAST
-        abreast = abreast and trace.largest_output * size <= LARGEST_ABREAST
+        run = partial(self._batch, trace, look, weights)
+        abreast = abreast and engine.runs_abreast() and not look.differentiate
+        abreast = abreast and max(nbytes, trace.largest_output * first.size) <= LARGEST_ABREAST
         with freed_memory_kept() if count > 1 and nbytes >= LARGE_BYTES else nullcontext():
-            yield from in_order(partial(self._batch, trace, look, weights), pieces, abreast=abreast)
+            yield from map(run, islice(pieces, 1 if weights else 0))
+            yield from in_order(run, pieces, abreast=abreast)
 
     def _weights_now(self) -> str:
         """What tells these weights from others, where it pays to compile them as constants; else nothing."""

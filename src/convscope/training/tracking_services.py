@@ -41,8 +41,8 @@ class MLflow:
             self._client: Any = package.MlflowClient(tracking_uri=address)
             self._run = self._opened(start)
         except package.exceptions.MlflowException as error:
-            shown = re.sub(r"//[^/@]*@", "//***@", address)  # a name and a password
-            raise StorageError(f"can't reach MLflow at {shown}: {str(error).splitlines()[0]}") from error
+            words = f"can't reach MLflow at {address}: {str(error).splitlines()[0]}"
+            raise StorageError(re.sub(r"//[^/@\s]*@", "//***@", words)) from None  # names and passwords
 
     def _opened(self, start: Start) -> str:
         note = start.folder / RUN_ID
