@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.backend.norms import is_tensorflow_on_cpu, normalised
+from convscope.backend.devices import is_tensorflow_on_cpu
+from convscope.backend.norms import normalised
 from convscope.backend.pooling import is_jax_on_cpu, tiled_max_pool
 from convscope.training.faster_layers import faster_layers, plain_norms, tiled_poolings
 

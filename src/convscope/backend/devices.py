@@ -28,6 +28,15 @@ def devices() -> list[str]:
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["CPU"]
 
 
+def is_tensorflow_on_cpu() -> bool:
+    """Whether the running back end is TensorFlow without an accelerator."""
+    if backend_name() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
 def _tensorflow_name(tf: Any, device: Any) -> str:
     if device.device_type == "CPU":
         return "CPU"

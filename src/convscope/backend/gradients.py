@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.backend.devices import is_tensorflow_on_cpu
 from convscope.backend.selection import backend_name
 
 Tap = Callable[[str, Any], Any]
@@ -100,11 +101,7 @@ def runs_abreast() -> bool:
     On CPUs TensorFlow's run leaves cores idle where one operation waits for its slowest thread; an accelerator works
     on one run at a time.
     """
-    if backend_name() != "tensorflow" or (os.cpu_count() or 1) < 2:
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
+    return is_tensorflow_on_cpu() and (os.cpu_count() or 1) > 1
 
 
 def gains_from_constants() -> bool:

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from convscope.backend.selection import backend_name
-
-
-def is_tensorflow_on_cpu() -> bool:
-    """Whether the running back end is TensorFlow without an accelerator."""
-    if backend_name() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
 
 def normalised(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
     """A batch (n, h, w, c) float32 normalised by its own statistics; then mean (c,) and variance (c,) of the batch.

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from convscope.backend.norms import is_tensorflow_on_cpu, normalised
+from convscope.backend.devices import is_tensorflow_on_cpu
+from convscope.backend.norms import normalised
 from convscope.backend.pooling import is_jax_on_cpu, tiled_max_pool
 from convscope.backend.selection import load_keras
 
