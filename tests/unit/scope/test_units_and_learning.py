@@ -161,7 +161,7 @@ def test_a_watch_is_compiled_once_and_sees_new_weights(monkeypatch: pytest.Monke
     from convscope.scope import tap
 
     runs, original = [], tap.first_run
-    monkeypatch.setattr(tap, "first_run", lambda *given: runs.append(1) or original(*given))
+    monkeypatch.setattr(tap, "first_run", lambda *given, **fixed: runs.append(1) or original(*given, **fixed))
     model = deep("tanh")
     watch = LayerWatch(model, X, Y)
     first = watch.look()
