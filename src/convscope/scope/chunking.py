@@ -10,7 +10,8 @@ from convscope.errors import PlanError
 MOST_TOUCHED = 8  # a read may touch this many times the bytes that were asked for
 _CHUNK_BYTES = 1 << 19
 _MOST_ROWS = 256
-_RUN_SHARE = 6  # the maps of all runs at a time, twice as float32, in a quarter to a third of the budget
+_RUN_SHARE = 6  # the maps of one run, twice as float32, in a quarter to a third of the budget
+_TWO_RUNS_SHARE = 5  # of two at a time only one makes its largest maps, measured: 288 of 512 MiB
 _BLOCK_SHARE = 12
 
 
@@ -33,13 +34,14 @@ def portions(*, computed_bytes: int, stored_bytes: int, budget_bytes: int, most:
         stored_bytes: bytes of them as they are kept.
         budget_bytes: memory that may be used for maps.
         most: the largest batch wanted.
-        runs: runs at a time wanted; fewer where the budget holds the maps of fewer pictures.
+        runs: runs at a time wanted, 1 or 2; one where the budget holds the maps of fewer pictures.
 
     Raises:
         PlanError: not even one picture fits.
     """
-    fit = budget_bytes // (_RUN_SHARE * max(1, computed_bytes))
-    runs = max(1, min(runs, fit))
+    fit = budget_bytes // (_TWO_RUNS_SHARE * max(1, computed_bytes))
+    if runs == 1 or fit < runs:
+        runs, fit = 1, budget_bytes // (_RUN_SHARE * max(1, computed_bytes))
     batch = min(most, fit // runs)
     block = min(_MOST_ROWS, budget_bytes // (_BLOCK_SHARE * max(1, stored_bytes)))
     if batch < 1 or block < 1:
