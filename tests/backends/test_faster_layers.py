@@ -82,9 +82,10 @@ def test_training_with_it_learns_the_same_and_leaves_no_trace(tmp_path: Path) ->
         else:
             losses.append([float(model.train_on_batch(x, y)) for _ in range(3)])
         weights.append(model.get_weights())
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    rounding = 1e-4 if is_tensorflow_on_cpu() else 1e-6  # the fused operation sums in another order
+    np.testing.assert_allclose(losses[0], losses[1], rtol=rounding)
     for mine, other in zip(*weights, strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-6)
+        np.testing.assert_allclose(mine, other, atol=rounding)
     assert not any("call" in vars(layer) for layer in model.layers)
     assert [type(layer).__name__ for layer in model.layers][1:4] == ["BatchNormalization", "ReLU", "MaxPooling2D"]
     opened = keras.models.load_model(tmp_path / "inside.keras")

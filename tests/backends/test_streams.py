@@ -34,11 +34,11 @@ def test_a_long_stream_gives_the_values_of_a_short_one(monkeypatch: pytest.Monke
     short = maps(Probe(model, batch_size=23))
     probe = Probe(model, batch_size=4)
     monkeypatch.setattr(tap, "LONG_S", 0.0)
-    np.testing.assert_allclose(maps(probe), short, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(maps(probe), short, rtol=1e-5, atol=1e-5)
     norm = model.get_layer("norm")
     norm.moving_mean.assign(norm.moving_mean + 1.0)  # constants of before would give the old values
     shifted = maps(probe)
-    np.testing.assert_allclose(shifted, maps(Probe(model, batch_size=23)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(shifted, maps(Probe(model, batch_size=23)), rtol=1e-5, atol=1e-5)
     assert np.abs(shifted - short).min() > 0.9
 
 
@@ -49,7 +49,7 @@ def test_batches_of_any_size_are_padded_and_cut_again() -> None:
     seen = list(probe.each((PICTURES[cut] for cut in cuts), (place,), count=4))
     assert [len(s.values[place]) for s in seen] == [6, 2, 7, 8]
     whole = probe.activations(PICTURES, "conv")["conv"]
-    np.testing.assert_allclose(np.concatenate([s.values[place] for s in seen]), whole, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([s.values[place] for s in seen]), whole, rtol=1e-5, atol=1e-5)
     assert list(probe.each(iter(()), (place,), count=0)) == []
 
 
