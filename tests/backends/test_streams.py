@@ -62,3 +62,26 @@ def test_half_precision_overflows_to_infinity() -> None:
     (seen,) = probe.each(iter([np.array([[1, -1, 0, 1e-3]], "float32")]), (place,), count=1, half=True)
     assert seen.values[place].dtype == np.float16
     np.testing.assert_array_equal(seen.values[place][0], np.array([np.inf, -np.inf, 0, 1000], np.float16))
+
+
+def test_a_fixed_batch_size_is_kept_and_gives_halves_too() -> None:
+    keras = load_keras()
+    inputs = keras.Input(batch_shape=(2, 4))
+    probe = Probe(keras.Model(inputs, keras.layers.Rescaling(1e6, name="grow")(inputs)))
+    place = probe.place("grow")
+    pictures = np.arange(20, dtype="float32").reshape(5, 4)
+    (seen,) = probe.each(iter([pictures]), (place,), count=1, half=True)
+    assert seen.values[place].shape == (5, 4) and seen.values[place].dtype == np.float16
+    assert np.isinf(seen.values[place][1:]).all() and seen.values[place][0, 0] == 0
+
+
+def test_pictures_of_other_sizes_are_read_in_their_own() -> None:
+    keras = load_keras()
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.MaxPooling2D(2, name="pool")(inputs)
+    probe = Probe(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)))
+    place = probe.place("pool")
+    pictures = [np.full((1, side, side + 2, 1), side, "float32") for side in (4, 8, 6)]
+    seen = list(probe.each(iter(pictures), (place,), count=3, abreast=False))
+    assert [s.values[place].shape[1:3] for s in seen] == [(2, 3), (4, 5), (3, 4)]
+    assert [float(s.outputs[0][0, 0]) for s in seen] == [4.0, 8.0, 6.0]

@@ -73,7 +73,10 @@ def run_batches(model: Any, loader: Loader, card: Card, progress: Progress) -> t
 
     probe = Probe(model, batch_size=loader.batch_size)  # compiled once; the last batch is padded
     count = -(-len(loader.samples) // loader.batch_size)
-    outputs = [np.asarray(seen.outputs[0], np.float32) for seen in probe.each(pictures(), (), count=count)]
+    is_one_size = loader.preprocess.fit != "native"
+    outputs = [
+        np.asarray(seen.outputs[0], np.float32) for seen in probe.each(pictures(), (), count=count, abreast=is_one_size)
+    ]
     if not outputs:
         return np.empty((0, 0), np.float32), np.empty(0, np.int64)
     return np.concatenate(outputs), np.concatenate(indices)

@@ -104,11 +104,6 @@ def runs_abreast() -> bool:
     return is_tensorflow_on_cpu() and (os.cpu_count() or 1) > 1
 
 
-def gains_from_constants() -> bool:
-    """Whether weights that are compiled as constants make runs faster: oneDNN then lays kernels out once."""
-    return runs_abreast()
-
-
 def random_state_kept() -> AbstractContextManager[Any]:
     """Leave the back end's own global random state as it was."""
     if backend_name() == "torch":

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convscope.backend import gradients as engine
+from convscope.backend.devices import is_tensorflow_on_cpu
 from convscope.backend.selection import load_keras
 from convscope.errors import ModelError
 from convscope.records.card import Opened
@@ -166,8 +167,7 @@ class Probe:
         self, images: Any, places: Sequence[Place], target: TargetLike = None, *, differentiate: bool = False
     ) -> Seen:
         """Everything asked for in one pass; the target is scored when given or when `differentiate` is set."""
-        parts = list(self.stream(images, places, target, differentiate=differentiate))
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return _joined(list(self.stream(images, places, target, differentiate=differentiate)))
 
     def stream(
         self, images: Any, places: Sequence[Place], target: TargetLike = None, *, differentiate: bool = False
@@ -183,8 +183,7 @@ class Probe:
         wants_score = differentiate or target is not None
         whole = self._resolved(target, trace, given.n) if wants_score else None
         look = Look(tuple(dict.fromkeys(places)), whole, differentiate)
-        pieces = list(cuts(given.n, self.batch_size, fixed_batch(self.model), pad=not _folds(look, trace)))
-        yield from self._go((_Piece(given, *cut) for cut in pieces), len(pieces), trace, look)
+        yield from self._cut(given, trace, look)
 
     def each(
         self,
@@ -198,7 +197,8 @@ class Probe:
         """What each of about `count` batches gives, as `stream` for one after another; they are read as needed.
 
         A batch smaller than one before it is padded to its size. With `half` the values at the places come as
-        float16, where what is too large for it is infinite. `abreast` allows two runs at a time.
+        float16, where what is too large for it is infinite. `abreast` allows two runs at a time; leave it out where
+        shapes differ from batch to batch, for each new one is traced in the thread that runs it.
         """
         batches = iter(batches)
         for first in batches:
@@ -206,10 +206,15 @@ class Probe:
             trace = self._traced(given)
             self._check_places(places, trace)
             look = Look(tuple(dict.fromkeys(places)), None, False, half)
+            every = chain((first,), batches)
             if _folds(look, trace) or fixed_batch(self.model):
-                yield from (self.see(images, places) for images in chain((first,), batches))
-                return
-            yield from self._go(self._padded(chain((first,), batches)), count, trace, look, abreast=abreast)
+                yield from (_joined(list(self._cut(checked_inputs(self.model, x), trace, look))) for x in every)
+            else:
+                yield from self._go(self._padded(every), count, trace, look, abreast=abreast)
+
+    def _cut(self, given: Inputs, trace: Trace, look: Look) -> Iterator[Seen]:
+        pieces = list(cuts(given.n, self.batch_size, fixed_batch(self.model), pad=not _folds(look, trace)))
+        yield from self._go((_Piece(given, *cut) for cut in pieces), len(pieces), trace, look)
 
     def _padded(self, batches: Iterable[Any]) -> Iterator[_Piece]:
         largest = 0
@@ -223,18 +228,18 @@ class Probe:
     ) -> Iterator[Seen]:
         """Batches in the caller's thread until all is compiled, for a trace changes the model for its time."""
         first = next(pieces)
-        seen = self._batch(trace, look, "", first)
+        seen = self._batch(look, "", first)
         nbytes, took = seen.nbytes, 0.0
         yield seen
         del seen  # before the next batch is made
         for piece in islice(pieces, 1):
             began = perf_counter()
-            seen = self._batch(trace, look, "", piece)
+            seen = self._batch(look, "", piece)
             took = perf_counter() - began
             yield seen
             del seen
         weights = self._weights_now() if took * (count - 2) > LONG_S and not look.differentiate else ""
-        run = partial(self._batch, trace, look, weights)
+        run = partial(self._batch, look, weights)
         abreast = abreast and engine.runs_abreast() and not look.differentiate
         abreast = abreast and max(nbytes, trace.largest_output * first.size) <= LARGEST_ABREAST
         with freed_memory_kept() if count > 1 and nbytes >= LARGE_BYTES else nullcontext():
@@ -242,11 +247,15 @@ class Probe:
             yield from in_order(run, pieces, abreast=abreast)
 
     def _weights_now(self) -> str:
-        """What tells these weights from others, where it pays to compile them as constants; else nothing."""
-        small = 4 * sum(prod(weight.shape) for weight in self.model.weights) <= LARGEST_FIXED
-        return model_fingerprint(self.model) if small and engine.gains_from_constants() else ""
+        """What tells these weights from others where it pays to compile them as constants, else nothing.
 
-    def _batch(self, trace: Trace, look: Look, weights: str, piece: _Piece) -> Seen:
+        It pays on CPUs with TensorFlow, whose oneDNN then lays kernels out once instead of in each run.
+        """
+        small = 4 * sum(prod(weight.shape) for weight in self.model.weights) <= LARGEST_FIXED
+        return model_fingerprint(self.model) if small and is_tensorflow_on_cpu() else ""
+
+    def _batch(self, look: Look, weights: str, piece: _Piece) -> Seen:
+        trace = self._traced(piece.given)  # of this one's shape
         start, stop, size = piece.start, piece.stop, piece.size
         rows = np.minimum(np.arange(start, start + size), stop - 1)
         aim = look.resolved.aim(rows) if look.resolved else ()
@@ -309,6 +318,8 @@ def _folds(look: Look, trace: Trace) -> bool:
 
 def _joined(parts: list[Seen]) -> Seen:
     first = parts[0]
+    if len(parts) == 1:
+        return first
 
     def rows(pieces: list[Any]) -> Any:
         return None if pieces[0] is None else np.concatenate(pieces)

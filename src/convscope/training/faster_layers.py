@@ -39,9 +39,9 @@ def faster_layers(model: Any) -> Iterator[str]:
 def _chosen(model: Any) -> tuple[list[Any], Callable[[Any], Any], str]:
     if is_jax_on_cpu():
         layers = tiled_poolings(model)
-        return layers, _pool, f"JAX on a CPU: faster gradient for {len(layers)} max-pooling layers, same numbers"
+        return layers, _pool, f"JAX on a CPU: faster gradient of max pooling (layers: {len(layers)}), same numbers"
     layers = plain_norms(model) if is_tensorflow_on_cpu() else []
-    words = f"TensorFlow on a CPU: batch normalisation fused in {len(layers)} layers, same numbers but for rounding"
+    words = f"TensorFlow on a CPU: fused batch normalisation (layers: {len(layers)}), same numbers but for rounding"
     return layers, _norm, words
 
 

@@ -238,7 +238,8 @@ def test_portions_stay_within_the_budget() -> None:
     assert 6 * cut.batch * 44_500_000 <= 2 << 30 and 12 * cut.block * 22_250_000 <= 2 << 30
     assert cut.batch == 8 and cut.block == 8
     two = portions(computed_bytes=44_500_000, stored_bytes=22_250_000, budget_bytes=2 << 30, most=16, runs=2)
-    assert two.runs == 2 and two.batch == 4  # both together hold as many pictures
+    assert 5 * 2 * two.batch * 44_500_000 <= 2 << 30 and two.block == 8
+    assert two.runs == 2 and two.batch == 4
     tight = portions(computed_bytes=100, stored_bytes=50, budget_bytes=700, most=16, runs=2)
     assert tight.runs == 1 and tight.batch == 1
 
