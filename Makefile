@@ -37,9 +37,12 @@ test: $(VENV)/.cpu $(PAGE)
 
 # FROM=HASH: only as many as begin in MINUTES on each back end, from the place that this commit's hash names.
 # Thousands of small graphs: XLA's optimisation of each takes longer than what it saves; OPTIMISED=1 has it as users do.
+# Many are the same one, compiled by each test anew but for JAX's cache (a size makes it lock its files).
+JAX_CACHE = JAX_COMPILATION_CACHE_MAX_SIZE=4000000000 JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 test-backends: $(VENV)/.backends
-	@for b in $(BACKENDS); do echo "on $$b:"; \
-	KERAS_BACKEND=$$b $(if $(OPTIMISED),,JAX_DISABLE_MOST_OPTIMIZATIONS=1) $(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow" \
+	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && for b in $(BACKENDS); do echo "on $$b:"; \
+	KERAS_BACKEND=$$b $(if $(OPTIMISED),,JAX_DISABLE_MOST_OPTIMIZATIONS=1) JAX_COMPILATION_CACHE_DIR="$$cache" $(JAX_CACHE) \
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "backend and not slow" \
 	$(if $(FROM),--from-commit $(FROM) --minutes $(MINUTES)) || exit 1; done
 
 # FROM=HASH: only as many as begin in MINUTES, from the place in their order that this commit's hash names.
