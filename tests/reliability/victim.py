@@ -1,9 +1,10 @@
 """A small real training run in a process of its own, which can be told to die at a given instant.
 
 python victim.py FOLDER    imports everything, says "ready", reads one JSON line, then trains or resumes FOLDER:
-    {"kill_after_s": 1.3}         SIGKILL itself so long after training has begun
+    {"kill_after_cpu_s": 1.3}     SIGKILL itself after so much processor time (a busy machine is slow)
     {"kill_in_save": [k, 0.4]}    SIGKILL itself inside the k-th save, after this share of a save's usual time
     {"kill_at_call": n}           SIGKILL itself at the n-th call that writes (fsync, rename, truncate)
+Whoever lives to the end writes the processor seconds since the orders as a last line.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ def plan(**changes):
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after(cpu_s: float) -> None:
+    """Kill at this reading of the process' clock, whatever it does then."""
+
+    def wait() -> None:
+        while time.process_time() < cpu_s:
+            time.sleep(0.002)
+        die()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def die_inside_save(number: int, share: float) -> None:
@@ -108,12 +120,10 @@ def main() -> int:
     line = sys.stdin.readline()
     if not line.strip():
         return 0
-    orders = json.loads(line)
+    orders, began = json.loads(line), time.process_time()
     folder = Path(orders["folder"])
-    if "kill_after_s" in orders:
-        timer = threading.Timer(orders["kill_after_s"], die)
-        timer.daemon = True
-        timer.start()
+    if "kill_after_cpu_s" in orders:
+        die_after(began + orders["kill_after_cpu_s"])
     if "kill_in_save" in orders:
         die_inside_save(*orders["kill_in_save"])
     if "kill_at_call" in orders:
@@ -125,6 +135,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt as stop:
         return int(getattr(stop, "exit_code", 130))
+    sys.stdout.write(f"{time.process_time() - began}\n")
     return 0
 
 

@@ -20,6 +20,7 @@ from convscope.training.callbacks import Journal
 from convscope.training.checkpoint import Checkpoint, Saved, checkpoints
 from convscope.training.compiling import computing_in
 from convscope.training.faster_layers import faster_layers
+from convscope.training.faster_updates import faster_updates
 from convscope.training.feed import BatchSource, Feed
 from convscope.training.job import TrainingJob, compute_features
 from convscope.training.kinds import Kind, kind_for
@@ -145,7 +146,9 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
     if state.ended != "patience" and state.phase_epochs < phase.epochs:
         ready = _prepare(run, phase, model, saved)
         try:
-            with _advice(run, ready):
+            with _advice(run, ready), faster_updates(model) as is_faster:
+                if is_faster and not saved:
+                    run.file.write("note", text="TensorFlow on a CPU: Adam in one pass, same numbers but for rounding")
                 _fit_epochs(run, ready)
             state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
             ready.checkpoint.write()
