@@ -15,7 +15,8 @@ from convscope.files.journal import read_journal
 from convscope.models.network import build_network
 from convscope.models.simple_cnn import SimpleCnnOptions
 from convscope.records.geometry import Preprocess
-from convscope.training.checkpoint import checkpoints, read_checkpoint
+from convscope.training import checkpoint
+from convscope.training.checkpoint import Checkpoint, checkpoints, newest_valid, read_checkpoint
 from convscope.training.fit import TrainingJob, TrainingStopped, fit
 from convscope.training.plan import Plan
 
@@ -123,6 +124,44 @@ def test_a_killed_run_goes_on_exactly(whole, tmp_path, steps):
     net = network()
     assert_equal(everything(net, fit(net, job(), folder=tmp_path, resume=True)), whole)
     assert "resume" in [e["event"] for e in read_journal(tmp_path)]
+
+
+@pytest.mark.parametrize("last_write", ["the epoch's", "the phase's"])
+@pytest.mark.parametrize(
+    ("changes", "epochs"),
+    [
+        ({"patience": 1, "min_delta": 100.0}, 2),  # nothing is ever a gain
+        ({"epochs": 2, "keep_best": False}, 2),  # the averages of the end are the result
+    ],
+    ids=["patience", "averages"],
+)
+def test_a_run_killed_after_its_last_epoch_is_not_trained_on(tmp_path, monkeypatch, changes, epochs, last_write):
+    plan = PLAN.with_changes(changes)
+    straight = network()
+    rows = everything(straight, fit(straight, job(plan), folder=tmp_path / "whole"))[2]
+    assert len(rows) == epochs
+    real, left = Checkpoint.write, 1 if last_write == "the epoch's" else 2
+
+    def write(self):
+        nonlocal left
+        real(self)
+        if len(self._state.rows) == epochs:
+            left -= 1
+            if not left:
+                raise Killed
+
+    monkeypatch.setattr(Checkpoint, "write", write)
+    monkeypatch.setattr(checkpoint, "_OVERHEAD", 0.0)  # one at each epoch's end, however fresh the last is
+    with pytest.raises(Killed):
+        fit(network(), job(plan), folder=tmp_path / "run")
+    monkeypatch.undo()
+    net = network()
+    history = fit(net, job(plan), folder=tmp_path / "run", resume=True)
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs] == rows
+    for mine, other in zip(net.model.variables, straight.model.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(mine.value), to_numpy(other.value))
+    ended = [newest_valid(tmp_path / name)[0].state.ended for name in ("run", "whole")]
+    assert ended[0] == ended[1]
 
 
 def test_ctrl_c_stops_at_a_batch_with_a_checkpoint_and_goes_on_exactly(whole, tmp_path):

@@ -67,9 +67,12 @@ def trial_curves_figure(
         x_title("epoch"),
         line(LEFT, HEIGHT + 8, LEFT + 16, HEIGHT + 8, stroke=ACCENT, stroke_width=2),
         text(LEFT + 21, HEIGHT + 12, "best trial"),
-        tag("circle", {"cx": LEFT + 108, "cy": HEIGHT + 8, "r": 3, "fill": "none", "stroke": INK2}),
-        text(LEFT + 116, HEIGHT + 12, "given up early"),
     ]
+    if any(given_up):
+        parts += [
+            tag("circle", {"cx": LEFT + 108, "cy": HEIGHT + 8, "r": 3, "fill": "none", "stroke": INK2}),
+            text(LEFT + 116, HEIGHT + 12, "given up early"),
+        ]
     told = (
         f"{title} over epochs of {len(curves)} trials, {sum(given_up)} given up early; all values from "
         f"{three(min(values))} to {three(max(values))}."

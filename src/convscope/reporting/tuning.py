@@ -109,7 +109,7 @@ def _gain_words(study: StudyFacts) -> Words:
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return three(value)
-    return short(str(value), 28)
+    return short(str(value), 28).replace(", ", ",\N{NO-BREAK SPACE}")  # a list stays on its line
 
 
 def _best_table(study: StudyFacts) -> Table:

@@ -143,16 +143,16 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
     if saved is not None:
         write_variables(run.whole.variables, saved.weights, "weights")
     model = run.kind.fitted(phase)
-    if state.ended != "patience" and state.phase_epochs < phase.epochs:
+    is_over = state.ended == "patience" or state.phase_epochs >= phase.epochs
+    averages = bool(run.job.plan.ema) and phase.what != "own"
+    has_best = run.job.plan.keep_best and state.best_weights is not None
+    # what is averaged of a phase that was over when the run was killed lies in its optimizer
+    if not is_over or (saved is not None and averages and not has_best):
         ready = _prepare(run, phase, model, saved)
         try:
-            with _advice(run, ready), faster_updates(model) as is_faster:
-                if is_faster and not saved:
-                    run.file.write("note", text="TensorFlow on a CPU: Adam in one pass, same numbers but for rounding")
-                _fit_epochs(run, ready)
-            state.ended = "epochs" if state.phase_epochs >= phase.epochs else "patience"
-            ready.checkpoint.write()
-            if run.job.plan.ema and phase.what != "own":
+            if not is_over:
+                _train(run, ready)
+            if averages:
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 own_copies(model.trainable_variables)
         except TrainingStopped as stopped:
@@ -167,6 +167,16 @@ def _run_phase(run: _Run, phase: Phase, saved: Saved | None) -> None:
                 ready.val_feed.close()
     if run.job.plan.keep_best and state.best_weights is not None:
         write_variables(model.variables, state.best_weights, "best weights")
+
+
+def _train(run: _Run, ready: _Pass) -> None:
+    """Fit the phase to its end, and write that down."""
+    with _advice(run, ready), faster_updates(ready.model) as is_faster:
+        if is_faster and ready.once is None and not ready.first_epoch:
+            run.file.write("note", text="TensorFlow on a CPU: Adam in one pass, same numbers but for rounding")
+        _fit_epochs(run, ready)
+    run.state.ended = run.state.ended or "patience"  # a callback of the user's stopped it
+    ready.checkpoint.write()
 
 
 def _advice(run: _Run, ready: _Pass) -> AbstractContextManager[None]:
@@ -234,7 +244,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         BestEpoch(plan, state, ready.first_epoch),
         *([Plateau(plan, state, rate)] if plan.schedule == "plateau" and not is_own else []),
         journal,
-        Count(state, journal),
+        Count(state, journal, phase.epochs),
         *run.callbacks,
         *([Averaged()] if plan.ema and not is_own else []),
         Bar(run.progress, phase.name, phase.epochs, ready.steps),

@@ -67,6 +67,7 @@ class BestEpoch(_Callback):
             return
         state.waited += 1
         if plan.patience and state.waited >= plan.patience:
+            state.ended = "patience"  # before this epoch's checkpoint: a run killed after it must not train on
             self.model.stop_training = True
 
 

@@ -31,10 +31,10 @@ class Turn(_Callback):
 class Count(_Callback):
     """Keep the run's state up to date: batches, epochs, rows."""
 
-    def __init__(self, state: RunState, journal: Journal) -> None:
-        """`journal`, called before, has made the epoch's row."""
+    def __init__(self, state: RunState, journal: Journal, epochs: int) -> None:
+        """`journal`, called before, has made the epoch's row; the phase has so many epochs."""
         super().__init__()
-        self._state, self._journal = state, journal
+        self._state, self._journal, self._epochs = state, journal, epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """One more batch of this epoch."""
@@ -45,6 +45,8 @@ class Count(_Callback):
         self._state.batch = 0
         self._state.phase_epochs += 1
         self._state.rows.append(dict(self._journal.rows[-1]))
+        if self._state.phase_epochs >= self._epochs:
+            self._state.ended = "epochs"
 
 
 class Bar(_Callback):

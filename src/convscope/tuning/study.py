@@ -109,14 +109,16 @@ def make_pruner(method: str, epochs: int) -> Any:
 
     asha: asynchronous successive halving (Li et al. 2020), a third of each rung goes on. hyperband: Li et al. 2018.
     tpe: worse than the median of earlier trials at the same epoch. grid and random run every trial to its end.
+    asha and tpe judge none before a quarter of the epochs: networks with batch norm begin at chance, all of them.
     """
+    first = max(1, epochs // 4)
     pruners = load_optuna().pruners
     if method == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=3)
     if method == "hyperband":
         return pruners.HyperbandPruner(min_resource=1, max_resource=max(1, epochs), reduction_factor=3)
     if method == "tpe":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 4))
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first)
     return pruners.NopPruner()
 
 

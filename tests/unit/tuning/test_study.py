@@ -94,12 +94,14 @@ def test_a_grid_is_queued_once_and_gone_through(tmp_path: Path) -> None:
 
 
 def test_asha_gives_up_the_worst_two_thirds_of_a_rung(tmp_path: Path) -> None:
-    """Nine trials at their first rung, best first: those outside the best third so far are given up."""
+    """Nine trials of nine epochs, best first, first rung at epoch 2: those outside the best third so far end there."""
     study = study_in(tmp_path, "asha")
     kept = []
     for number in range(9):
         trial = study.ask()
         trial.report(float(number), 1)
+        assert not trial.should_prune()
+        trial.report(float(number), 2)
         kept.append(not trial.should_prune())
         study.tell(trial, state=load_optuna().trial.TrialState.PRUNED)
     assert kept[0]
