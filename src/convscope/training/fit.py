@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convscope.backend.devices import is_tensorflow_on_cpu
 from convscope.backend.randomness import seed_everything
 from convscope.errors import DataError
 from convscope.files.journal import JournalFile
@@ -33,7 +34,7 @@ from convscope.training.resume import RestoreOnce, fingerprints, restore
 from convscope.training.signals import StopRequest, TrainingStopped
 from convscope.training.state import RunState
 from convscope.training.stopping import Averaged, BestEpoch, DivergedError, FiniteLoss, Plateau
-from convscope.training.turning import Bar, Count, Turn
+from convscope.training.turning import Bar, Count, FreedBlocks, Turn
 from convscope.training.weights import own_copies, read_variables, write_variables
 
 
@@ -245,6 +246,7 @@ def _callbacks(run: _Run, ready: _Pass) -> list[Any]:
         *([Plateau(plan, state, rate)] if plan.schedule == "plateau" and not is_own else []),
         journal,
         Count(state, journal, phase.epochs),
+        *([FreedBlocks()] if is_tensorflow_on_cpu() else []),
         *run.callbacks,
         *([Averaged()] if plan.ema and not is_own else []),
         Bar(run.progress, phase.name, phase.epochs, ready.steps),

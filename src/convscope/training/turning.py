@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from convscope.backend.malloc import keep_freed_blocks
 from convscope.backend.selection import load_keras
 from convscope.records.progress import Progress
 from convscope.training.callbacks import Journal, plain_logs
@@ -47,6 +48,15 @@ class Count(_Callback):
         self._state.rows.append(dict(self._journal.rows[-1]))
         if self._state.phase_epochs >= self._epochs:
             self._state.ended = "epochs"
+
+
+class FreedBlocks(_Callback):
+    """On TensorFlow, let the memory of one step serve the next; its data sets undo that whenever one begins."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """After the first step of each fit and epoch."""
+        if not batch:
+            keep_freed_blocks()
 
 
 class Bar(_Callback):
