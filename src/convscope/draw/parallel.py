@@ -103,7 +103,7 @@ def _line(points: list[tuple[float, float]], is_best: bool, share: float) -> str
 
 
 def _axis(x: float, axis: Axis) -> list[str]:
-    title = short(axis.name, 18)
+    title = short(axis.name.rpartition(".")[2], 15)  # "rotate_deg" of "augment.rotate_deg": neighbours must not touch
     parts = [
         line(x, TOP, x, BOTTOM, stroke=LINE2, stroke_width=1.5),
         text(x, TOP - 24, title, text_anchor="middle", fill=INK, font_weight=600),
