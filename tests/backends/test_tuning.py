@@ -96,6 +96,15 @@ def test_a_study_goes_on_with_more_trials_and_refuses_other_data(study, data) ->
         resume_tune(study.path)
 
 
+def test_a_grid_grows_by_combinations_that_were_not_tried(data, tmp_path: Path) -> None:
+    space = {"pooling": {"choices": ["max", "average"]}, "dropout": {"choices": [0.0, 0.2]}}
+    plan, out = PLAN.with_changes({"epochs": 1}), tmp_path / "grid"
+    convscope.tune(data, space=space, plan=plan, method="grid", trials=1, out=out, reruns=1)
+    grown = resume_tune(out, data=data, trials=9)
+    tried = [(t.params["pooling"], t.params["dropout"]) for t in grown.facts.trials]
+    assert len(tried) == len(set(tried)) == 4
+
+
 def test_a_failed_trial_is_kept_with_its_reason_and_the_study_goes_on(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

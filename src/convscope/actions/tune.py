@@ -193,7 +193,7 @@ def _carry_out(
     """All trials, the winner again, the report; the caller holds the folder's lock."""
     (folder / TRIALS).mkdir(parents=True, exist_ok=True)
     work = open_work(folder, parts, storage)
-    if work.settings.method == "grid" and not work.study.get_trials(deepcopy=False):
+    if work.settings.method == "grid":
         enqueue_grid(work.study, work.space, trials=work.settings.trials, seed=work.plan.seed)
     if jobs > 1 or launcher != "local":
         run_workers(work, storage, jobs, progress, launcher)

@@ -146,11 +146,14 @@ def open_study(storage: Any, *, method: str, is_rising: bool, seed: int, epochs:
 
 
 def enqueue_grid(study: Any, space: Space, *, trials: int, seed: int) -> int:
-    """Queue every combination once, in a drawn order when there are more than `trials`; returns how many."""
+    """Queue every combination once, the first `trials` of a drawn order; returns how many.
+
+    What is queued already stays so: after a kill in the midst of it, or with more trials, the rest follows.
+    """
     combinations = space.grid()
     random.Random(seed).shuffle(combinations)
     for chosen in combinations[:trials]:
-        study.enqueue_trial(chosen)
+        study.enqueue_trial(chosen, skip_if_exists=True)
     return min(trials, len(combinations))
 
 

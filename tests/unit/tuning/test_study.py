@@ -93,6 +93,18 @@ def test_a_grid_is_queued_once_and_gone_through(tmp_path: Path) -> None:
     assert found == {(8, "max"), (8, "average"), (16, "max"), (16, "average")}
 
 
+def test_a_grid_that_was_queued_in_part_is_queued_to_its_end(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "grid")
+    space = read_space({"batch_size": {"choices": [8, 16]}, "dropout": {"low": 0.0, "high": 0.2, "step": 0.1}}, PLAN)
+    enqueue_grid(study, space, trials=2, seed=0)
+    space.suggest(study.ask())  # one runs, one waits
+    assert enqueue_grid(study, space, trials=10, seed=0) == 6
+    waiting = sum(t.state.name == "WAITING" for t in study.get_trials())
+    assert waiting == 5
+    found = [tuple(sorted(t.system_attrs["fixed_params"].items())) for t in study.get_trials()]
+    assert len(found) == len(set(found)) == 6
+
+
 def test_asha_gives_up_the_worst_two_thirds_of_a_rung(tmp_path: Path) -> None:
     """Nine trials of nine epochs, best first, first rung at epoch 2: those outside the best third so far end there."""
     study = study_in(tmp_path, "asha")
