@@ -103,11 +103,15 @@ def _line(points: list[tuple[float, float]], is_best: bool, share: float) -> str
 
 
 def _axis(x: float, axis: Axis) -> list[str]:
-    title = short(axis.name.rpartition(".")[2], 15)  # "rotate_deg" of "augment.rotate_deg": neighbours must not touch
+    field, when, condition = axis.name.partition(" when ")
+    title = short(field.rpartition(".")[2], 15)  # "rotate_deg" of "augment.rotate_deg": neighbours must not touch
     parts = [
         line(x, TOP, x, BOTTOM, stroke=LINE2, stroke_width=1.5),
-        text(x, TOP - 24, title, text_anchor="middle", fill=INK, font_weight=600),
+        text(x, TOP - (32 if when else 24), title, text_anchor="middle", fill=INK, font_weight=600),
     ]
+    if when:
+        words = short(f"when {condition}", 20)
+        parts.append(text(x, TOP - 20, words, text_anchor="middle", fill=INK3, font_size=9))
     words = axis.words()
     if words:
         for number, word in enumerate(words[:_MOST_WORDS]):

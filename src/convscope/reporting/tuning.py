@@ -89,9 +89,11 @@ def _gain_words(study: StudyFacts) -> Words:
     spread, middle = statistics.stdev(values), statistics.median([t.value or 0.0 for t in ranked])
     mean = statistics.mean(values)
     gain = (mean - middle) if study.is_rising else (middle - mean)
+    some_given_up = any(t.state == "pruned" for t in study.trials)
+    compared = f"the {len(ranked)} trials that were not given up" if some_given_up else "all complete trials"
     detail = (
         f"over {len(values)} seeds the best plan reaches {value_words(study, mean)} on average (standard deviation "
-        f"{three(spread)}); the median of all complete trials is {value_words(study, middle)}."
+        f"{three(spread)}); the median of {compared} is {value_words(study, middle)}."
     )
     if len(values) > 2 and gain > 2 * spread:
         return (("The best plan stands above the spread of its seeds:", detail),)
