@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ pytest.importorskip("optuna")
 
 import convscope
 from convscope.actions import trials as trials_module
-from convscope.actions.tune import resume_tune
+from convscope.actions.dataset import open_samples, read_split
+from convscope.actions.tune import open_work, resume_tune
 from convscope.errors import PlanError, RunError
 from convscope.files.journal import read_journal
 from convscope.training.plan import Plan
+from convscope.tuning.study import load_optuna
 
 pytestmark = pytest.mark.backend
 
@@ -181,6 +184,33 @@ def test_a_trial_that_was_killed_is_gone_on_with(data, tmp_path: Path, monkeypat
     assert [(t.params, t.value, t.curve) for t in found.facts.trials] == [
         (t.params, t.value, t.curve) for t in whole.facts.trials
     ]
+
+
+def test_a_trial_that_ends_while_another_process_looks_for_one_is_left_alone(
+    study, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process has the lock of a running trial's folder only when its owner has told what it reached."""
+    work = open_work(study.path, read_split(study.path, open_samples(data, study.best_plan)), "")
+    work = replace(work, settings=replace(work.settings, trials=len(work.study.get_trials()) + 2))
+    owned, lock = trials_module._next_trial(work)
+
+    class Late(trials_module.FolderLock):
+        def __enter__(self) -> Any:
+            if self.path.parent.name == f"{owned.number:04d}" and owned.number not in told:
+                lock.__exit__()
+                work.study.tell(owned, 9.0)
+                told.append(owned.number)
+            return super().__enter__()
+
+    told: list[int] = []
+    monkeypatch.setattr(trials_module, "FolderLock", Late)
+    other, second = trials_module._next_trial(work)
+    assert told == [owned.number]
+    assert other.number == owned.number + 1
+    second.__exit__()
+    with trials_module.FolderLock(study.path / "trials" / f"{owned.number:04d}"):
+        pass  # nobody holds the ended one
+    work.study.tell(other, state=load_optuna().trial.TrialState.FAIL)
 
 
 def test_what_can_not_work_is_refused_before_anything_is_trained(data, tmp_path: Path) -> None:

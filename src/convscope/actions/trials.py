@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +77,13 @@ class _Outcome:
         return True
 
 
-def run_trials(work: Work, *, progress: Progress = silent) -> None:
-    """Run trials until the study has as many as it should.
+def run_trials(work: Work, *, progress: Progress = silent, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Run trials until the study has as many as it should, or until one has ended and `goes_on` says no.
 
     Raises:
         PlanError: the first trials all failed. TrainingStopped: asked to stop; the present trial can be gone on with.
     """
-    while (taken := _next_trial(work)) is not None:
+    while goes_on() and (taken := _next_trial(work)) is not None:
         trial, lock = taken
         try:
             _run_trial(work, trial, progress)
@@ -141,7 +141,9 @@ def _next_trial(work: Work) -> tuple[Any, FolderLock] | None:
                     lock.__enter__()
                 except RunLockedError:
                     continue
-                return optuna.trial.Trial(work.study, left._trial_id), lock
+                if work.study.get_trials(deepcopy=False)[left.number].state.name == "RUNNING":
+                    return optuna.trial.Trial(work.study, left._trial_id), lock
+                lock.__exit__()  # its process had it until now, and has just ended it
         waiting = sum(t.state.name == "WAITING" for t in trials)
         if len(trials) - waiting >= work.settings.trials or (work.settings.method == "grid" and not waiting):
             return None

@@ -119,6 +119,7 @@ def main(argv: Sequence[str]) -> int:
     """Run trials of one study until it has enough."""
     from convscope.actions.tune import open_work
 
+    parent = os.getppid()
     if argv:
         folder, number, storage = Path(argv[0]), int(argv[1]), os.environ.get(STORAGE, "")
     else:  # started by a launcher, which sends an order
@@ -127,7 +128,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings, plan, _ = read_study(folder)
         parts = read_split(folder, open_samples(settings.data, plan))
-        run_trials(open_work(folder, parts, storage, number))
+        work = open_work(folder, parts, storage, number)
+        run_trials(work, goes_on=lambda: os.getppid() == parent)  # nobody wants a study whose command was killed
     except ConvscopeError as error:
         sys.stderr.write(f"convscope: {error}\n")
         return 2

@@ -110,8 +110,8 @@ def _axis(x: float, axis: Axis) -> list[str]:
         text(x, TOP - (32 if when else 24), title, text_anchor="middle", fill=INK, font_weight=600),
     ]
     if when:
-        words = short(f"when {condition}", 20)
-        parts.append(text(x, TOP - 20, words, text_anchor="middle", fill=INK3, font_size=9))
+        below = short(f"when {condition}", 20)
+        parts.append(text(x, TOP - 20, below, text_anchor="middle", fill=INK3, font_size=9))
     words = axis.words()
     if words:
         for number, word in enumerate(words[:_MOST_WORDS]):

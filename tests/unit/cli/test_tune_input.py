@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ pytest.importorskip("optuna")
 
 from backends.pictures import bars
 from convscope.cli.app import run
+from convscope.tuning.study import open_storage, open_study
+from reliability.killing import wait_for
 
 pytestmark = pytest.mark.backend
 
@@ -72,3 +77,31 @@ def test_two_processes_share_one_study(tmp_path: Path, base: list[str], capsys: 
     trials = sorted(p.name for p in (tmp_path / "s" / "trials").iterdir() if p.is_dir())
     assert trials == ["0000", "0001", "0002", "0003", "0004"]
     assert all((tmp_path / "s" / "trials" / name / "model.cvs").is_dir() for name in trials)
+
+
+def processes_that_name(words: str) -> list[int]:
+    """Processes of this machine whose command line holds these words."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if words.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc")
+def test_processes_of_a_killed_study_end_after_their_trials(tmp_path: Path, base: list[str]) -> None:
+    argv = [*base, "--space", str(tmp_path / "space.toml"), "--method", "random", "--trials", "500", "--jobs", "2"]
+    study = subprocess.Popen(
+        [sys.executable, "-m", "convscope", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: len(list((tmp_path / "s" / "trials").glob("0*/journal.jsonl"))) >= 2, 240)
+    study.kill()
+    study.wait()
+    wait_for(lambda: not processes_that_name(str(tmp_path / "s")), 120)
+    trials = open_study(
+        open_storage(tmp_path / "s"), method="random", is_rising=False, seed=0, epochs=1
+    ).get_trials()  # fmt: skip
+    assert 2 <= len(trials) < 500
+    assert all(t.state.is_finished() for t in trials)
