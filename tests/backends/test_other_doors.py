@@ -122,7 +122,11 @@ def test_arrays_as_they_are_need_a_range_only_to_be_augmented(tmp_path: Path) ->
 def test_folds_test_each_picture_once(tmp_path: Path) -> None:
     folder = bars(tmp_path / "p", per_class=12)
     plan = SMALL.with_changes({"folds": 3, "epochs": 4, "val_share": 0.2})
-    found = convscope.cross_validate(folder, plan=plan, out=tmp_path / "folds")
+    said: set[str] = set()
+    found = convscope.cross_validate(
+        folder, plan=plan, out=tmp_path / "folds", progress=lambda what, done, total: said.add(what)
+    )
+    assert {"fold 1, train", "fold 3, train", "folds"} <= said
     tested = [key for run in found.runs for key in json.loads((run.path / "split.json").read_text())["test"]]
     assert sorted(tested) == sorted(f"{c}/{n:03d}.png" for c in ("lying", "standing") for n in range(12))
     accuracy = found.values["accuracy"]

@@ -119,6 +119,7 @@ def test_a_failed_trial_is_kept_with_its_reason_and_the_study_goes_on(
         return real(folder, *given, **named)
 
     monkeypatch.setattr(trials_module, "train_or_go_on", fails_second)
+    said: set[str] = set()
     found = convscope.tune(
         data,
         space=SPACE,
@@ -126,8 +127,10 @@ def test_a_failed_trial_is_kept_with_its_reason_and_the_study_goes_on(
         method="random",
         trials=3,
         out=tmp_path / "s",
-        reruns=1,
+        reruns=2,
+        progress=lambda what, done, total: said.add(what),
     )
+    assert {"trial 0, train", "trial 2, train", "best plan, seed 1, train", "trials"} <= said
     assert [t.state for t in found.facts.trials] == ["complete", "failed", "complete"]
     assert found.facts.trials[1].reason == "ZeroDivisionError: nothing to divide"
     assert "nothing to divide" in (tmp_path / "s" / "report.html").read_text()

@@ -29,7 +29,7 @@ from convscope.files.journal import JOURNAL, plain
 from convscope.files.lock import new_folder
 from convscope.metrics.intervals import fold_interval
 from convscope.records.prediction import Scored
-from convscope.records.progress import Progress, silent
+from convscope.records.progress import Progress, silent, within
 from convscope.reporting.words import is_share
 from convscope.training.plan import Plan
 from convscope.training.plan_text import first_difference, toml_values
@@ -103,9 +103,9 @@ def cross_validate(
                 start = facts | {"name": f"{facts['name']}, fold {number}"}
                 begun = any((run.path / "checkpoints").glob("epoch-*"))
                 kept, split = without_unreadable(samples, split, audit, strict=chosen.strict)
-                train_parts(
-                    run, Parts(kept, split, digest, audit), chosen, start=start, resume=begun, progress=progress
-                )
+                parts = Parts(kept, split, digest, audit)
+                with within(f"fold {number}", progress) as told:
+                    train_parts(run, parts, chosen, start=start, resume=begun, progress=told)
             progress("folds", number, len(splits))
         return _over_folds(folder, runs)
 

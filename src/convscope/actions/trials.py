@@ -19,7 +19,7 @@ from convscope.errors import ConvscopeError, PlanError, RunError, RunLockedError
 from convscope.files.atomic import sweep_temporary, write_json
 from convscope.files.journal import JOURNAL, JournalFile, plain
 from convscope.files.lock import FolderLock
-from convscope.records.progress import Progress, silent
+from convscope.records.progress import Progress, silent, within
 from convscope.records.samples import Split
 from convscope.records.study import TrialRow
 from convscope.training.plan import Plan
@@ -188,7 +188,9 @@ def _run_once(work: Work, trial: Any, plan: Plan, number: int, progress: Progres
     seeded = plan.with_changes({"seed": plan.seed + number, "keep_checkpoints": 1})
     told = [ReportEpochs(trial, folder, settings.metric, is_rising=settings.is_rising)] if number == 0 else []
     load_keras().utils.clear_session()
-    run = train_or_go_on(folder, work.for_trials(), seeded, name=settings.name, callbacks=told, progress=progress)
+    words = f"trial {trial.number}" + (f" seed {number}" if settings.seeds > 1 else "")
+    with within(words, progress) as listen:
+        run = train_or_go_on(folder, work.for_trials(), seeded, name=settings.name, callbacks=told, progress=listen)
     if number == 0:
         trial.set_user_attr(PARAMETERS, run.events[0].get("parameters"))
     return reached(run, settings)

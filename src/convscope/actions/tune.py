@@ -22,7 +22,7 @@ from convscope.files.journal import JOURNAL, plain
 from convscope.files.lock import FolderLock
 from convscope.metrics.score import score_predictions
 from convscope.records.geometry import Preprocess
-from convscope.records.progress import Progress, silent
+from convscope.records.progress import Progress, silent, within
 from convscope.records.study import Rerun, StudyFacts
 from convscope.registry import nearest
 from convscope.training.plan import Plan
@@ -250,8 +250,8 @@ def _again(work: Work, study: Study, progress: Progress) -> tuple[Rerun, ...]:
         seed = plan.seed + settings.seeds - 1 + number  # seeds that the trial has not used
         folder = work.folder / WINNER / f"trial-{study.facts.ranked()[0].number:04d}-seed-{seed}"
         seeded = plan.with_changes({"seed": seed, "keep_checkpoints": 1})
-        with FolderLock(folder):
-            run = train_or_go_on(folder, work.for_trials(), seeded, name=settings.name, callbacks=[], progress=progress)
+        with FolderLock(folder), within(f"best plan, seed {seed}", progress) as told:
+            run = train_or_go_on(folder, work.for_trials(), seeded, name=settings.name, callbacks=[], progress=told)
         found.append(Rerun(seed, reached(run, settings), str(folder.relative_to(work.folder))))
         progress("best plan again", number, settings.reruns - 1)
     return tuple(found)

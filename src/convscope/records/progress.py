@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -18,3 +20,31 @@ class Progress(Protocol):
 
 def silent(what: str, done: int, total: int) -> None:
     """Listen to nothing."""
+
+
+@contextmanager
+def within(part: str, progress: Progress) -> Iterator[Progress]:
+    """For one of several like parts (a fold, a trial): its steps are named after it, so that each is shown.
+
+    Steps that it leaves unfinished, for it failed or was given up, are over with it: as many as were done.
+    """
+    unfinished: dict[str, int] = {}
+
+    def told(what: str, done: int, total: int) -> None:
+        name = f"{part}, {what}"
+        if done < total:
+            unfinished[name] = done
+        else:
+            unfinished.pop(name, None)
+        progress(name, done, total)
+
+    def end() -> None:
+        for name, done in unfinished.items():
+            progress(name, max(done, 1), max(done, 1))
+
+    try:
+        yield told
+    except Exception:
+        end()
+        raise
+    end()

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from convscope.actions.predict import as_rows
 from convscope.cli import screen
 from convscope.cli.results import scored_row, show_predictions, show_rows
 from convscope.records.prediction import Predictions, Scored
+from convscope.records.progress import within
 
 
 class Clock:
@@ -69,6 +71,32 @@ def test_a_step_that_goes_on_in_the_middle_counts_its_own_pace(
         tell("train", 95, 100)
         tell("train, epoch 2/2: loss 0.5", 0, 0)
     assert capsys.readouterr().err.splitlines() == ["train: 95 of 100, 10 s left", "train, epoch 2/2: loss 0.5"]
+
+
+def test_like_parts_each_show_their_steps_and_end_what_they_left(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with screen.progress() as tell:
+        for number, done in ((0, 4), (1, 2), (2, 4)):
+            with suppress(ValueError), within(f"trial {number}", tell) as told:
+                told("train", 0, 4)
+                clock.now += 10
+                told("train", done, 4)
+                told("train, epoch 1/1: loss 0.5", 0, 0)
+                if done < 4:
+                    raise ValueError("given up")
+        with suppress(KeyboardInterrupt), within("trial 3", tell) as told:
+            told("train", 0, 4)
+            raise KeyboardInterrupt
+    assert capsys.readouterr().err.splitlines() == [
+        "trial 0, train: 4 of 4, took 10 s",
+        "trial 0, train, epoch 1/1: loss 0.5",
+        "trial 1, train: 2 of 4, 10 s left",
+        "trial 1, train, epoch 1/1: loss 0.5",
+        "trial 1, train: 2 of 2, took 10 s",
+        "trial 2, train: 4 of 4, took 10 s",
+        "trial 2, train, epoch 1/1: loss 0.5",
+    ]
 
 
 BARS = """
