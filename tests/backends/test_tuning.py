@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import convscope
 from convscope.actions import trials as trials_module
 from convscope.actions.dataset import open_samples, read_split
 from convscope.actions.tune import open_work, resume_tune
-from convscope.errors import PlanError, RunError
+from convscope.errors import PlanError, RunError, RunLockedError
 from convscope.files.journal import read_journal
+from convscope.files.lock import FolderLock
 from convscope.training.plan import Plan
+from convscope.tuning.settings import read_study, write_study
 from convscope.tuning.study import load_optuna
 
 pytestmark = pytest.mark.backend
@@ -214,6 +217,41 @@ def test_a_trial_that_ends_while_another_process_looks_for_one_is_left_alone(
     with trials_module.FolderLock(study.path / "trials" / f"{owned.number:04d}"):
         pass  # nobody holds the ended one
     work.study.tell(other, state=load_optuna().trial.TrialState.FAIL)
+
+
+def test_who_finds_no_trial_left_waits_for_those_of_others(study, data) -> None:
+    """Otherwise the page would be written without them; and one that is lost meanwhile is gone on with."""
+    work = open_work(study.path, read_split(study.path, open_samples(data, study.best_plan)), "")
+    work = replace(work, settings=replace(work.settings, trials=len(work.study.get_trials()) + 1))
+    owned, lock = trials_module._next_trial(work)
+
+    def end() -> None:
+        work.study.tell(owned, 9.0)
+        lock.__exit__()
+
+    other = threading.Timer(1.5, end)
+    other.start()
+    trials_module.run_trials(work)
+    assert work.study.get_trials()[owned.number].state.name == "COMPLETE"
+    other.join()
+
+
+def test_a_second_command_shares_the_trials_and_leaves_the_report_to_the_first(data, tmp_path: Path) -> None:
+    out, plan, said = tmp_path / "s", PLAN.with_changes({"epochs": 1}), []
+    convscope.tune(data, space=SPACE, plan=plan, method="random", trials=1, out=out, reruns=2)
+    settings, _, _ = read_study(out)
+    write_study(out, replace(settings, trials=3), plan, SPACE)
+    before = (out / "report.html").read_bytes()
+    with FolderLock(out):  # the first command
+        found = resume_tune(out, data=data, progress=lambda what, done, total: said.append(what))
+        with pytest.raises(RunLockedError):
+            resume_tune(out, data=data, trials=9)
+    assert [t.state for t in found.facts.trials] == ["complete"] * 3
+    assert any("another process" in words and "shares its trials" in words for words in said)
+    assert (out / "report.html").read_bytes() == before
+    assert read_study(out)[0].trials == 3
+    assert len(resume_tune(out, data=data).facts.reruns) == 2
+    assert (out / "report.html").read_bytes() != before
 
 
 def test_what_can_not_work_is_refused_before_anything_is_trained(data, tmp_path: Path) -> None:

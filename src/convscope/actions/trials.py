@@ -18,7 +18,7 @@ from convscope.actions.train import train_parts
 from convscope.errors import ConvscopeError, PlanError, RunError, RunLockedError, StorageError
 from convscope.files.atomic import sweep_temporary, write_json
 from convscope.files.journal import JOURNAL, JournalFile, plain
-from convscope.files.lock import FolderLock
+from convscope.files.lock import FolderLock, is_held
 from convscope.records.progress import Progress, silent, within
 from convscope.records.samples import Split
 from convscope.records.study import TrialRow
@@ -30,7 +30,7 @@ from convscope.tuning.study import PARAMETERS, REASON, SECONDS, load_optuna, tri
 FACTS = "study.json"
 HOPELESS = 3  # when so many trials have ended and all have failed, more won't help
 _HOST = "host"
-_TURN_S, _LONGEST_S = 0.1, 60.0
+_TURN_S, _LONGEST_S, _LOOK_S = 0.1, 60.0, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,12 @@ def run_trials(work: Work, *, progress: Progress = silent, goes_on: Callable[[],
     Raises:
         PlanError: the first trials all failed. TrainingStopped: asked to stop; the present trial can be gone on with.
     """
-    while goes_on() and (taken := _next_trial(work)) is not None:
+    while goes_on():
+        if (taken := _next_trial(work)) is None:
+            if not _others_run(work):
+                return
+            time.sleep(_LOOK_S)  # one of theirs may be lost yet
+            continue
         trial, lock = taken
         try:
             _run_trial(work, trial, progress)
@@ -152,6 +157,12 @@ def _next_trial(work: Work) -> tuple[Any, FolderLock] | None:
         lock = FolderLock(trial_folder(work.folder, trial.number))
         lock.__enter__()
         return trial, lock
+
+
+def _others_run(work: Work) -> bool:
+    """Whether another process is at a trial just now."""
+    running = [t.number for t in work.study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
+    return any(is_held(trial_folder(work.folder, number)) for number in running)
 
 
 def _run_trial(work: Work, trial: Any, progress: Progress) -> None:

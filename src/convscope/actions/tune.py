@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +16,9 @@ from convscope.actions.launching import LAUNCHERS
 from convscope.actions.opening import RUNS
 from convscope.actions.predict import predict_samples
 from convscope.actions.run import Run
-from convscope.actions.trials import FACTS, Work, reached, run_trials, train_or_go_on, trial_folder, write_facts
+from convscope.actions.trials import FACTS, Work, reached, train_or_go_on, trial_folder, write_facts
 from convscope.actions.tune_workers import run_workers
-from convscope.errors import PlanError, RunError
+from convscope.errors import PlanError, RunError, RunLockedError
 from convscope.files.atomic import write_json, write_text
 from convscope.files.journal import JOURNAL, plain
 from convscope.files.lock import FolderLock
@@ -145,6 +147,9 @@ def resume_tune(
 ) -> Study:
     """Go on with a study: trials that were killed are gone on with exactly, then new ones follow.
 
+    While another process carries the study out, here or on another machine that sees its folder, this one shares its
+    trials and leaves the report to it.
+
     Args:
         study: its folder.
         data: the same data, where the study was begun on arrays.
@@ -161,15 +166,21 @@ def resume_tune(
     settings, plan, _ = read_study(folder)
     if settings.storage and not storage:
         raise PlanError(f"{folder}: this study is stored in {settings.storage}; give --storage again")
-    if trials is not None:
-        settings = replace(settings, trials=trials)
-        write_study(folder, settings, plan, read_toml(folder / "space.toml"))
     source = data if data is not None else settings.data
     if source is None or (isinstance(source, str) and not source):
         raise RunError(f"{folder}: this study was begun on arrays; give the same data again")
     _check_jobs(jobs, source, launcher)
-    with FolderLock(folder):
-        parts = read_split(folder, open_samples(source, plan))
+    parts = read_split(folder, open_samples(source, plan))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FolderLock(folder))
+        except RunLockedError as held:
+            if trials not in (None, settings.trials):
+                raise
+            progress(f"{str(held).partition(';')[0]}; this one shares its trials, the report comes from it", 0, 0)
+            return _help(folder, parts, storage, jobs, progress, launcher)
+        if trials is not None:
+            write_study(folder, replace(settings, trials=trials), plan, read_toml(folder / "space.toml"))
         return _carry_out(folder, parts, storage, jobs, progress, launcher)
 
 
@@ -195,11 +206,19 @@ def _carry_out(
     work = open_work(folder, parts, storage)
     if work.settings.method == "grid":
         enqueue_grid(work.study, work.space, trials=work.settings.trials, seed=work.plan.seed)
-    if jobs > 1 or launcher != "local":
-        run_workers(work, storage, jobs, progress, launcher)
-    else:
-        run_trials(work, progress=progress)
+    run_workers(work, storage, jobs, progress, launcher)
     return _conclude(work, progress)
+
+
+def _help(folder: Path, parts: Parts, storage: str, jobs: int, progress: Progress, launcher: str) -> Study:
+    """Trials of a study that another process carries out; its report too, where that one has ended meanwhile."""
+    number = os.getpid()
+    work = open_work(folder, parts, storage, number)
+    run_workers(work, storage, jobs, progress, launcher, first=number)
+    with suppress(RunLockedError), FolderLock(folder):
+        return _conclude(work, progress)
+    facts = _facts(work)
+    return Study(folder, facts, _plan_of(work, facts.ranked()[0].number))
 
 
 def _conclude(work: Work, progress: Progress) -> Study:
@@ -207,18 +226,8 @@ def _conclude(work: Work, progress: Progress) -> Study:
     from convscope.reporting.render import render_report
     from convscope.reporting.tuning import tuning_report
 
-    settings = work.settings
-    facts = StudyFacts(
-        name=work.folder.name, method=settings.method, metric=settings.metric, is_rising=settings.is_rising,
-        trials=trial_rows(work.study), importance=importance(work.study), fixed=_fixed(work),
-    )  # fmt: skip
+    facts = _facts(work)
     ranked = facts.ranked()
-    if not ranked:
-        reasons = [t.reason for t in facts.trials if t.reason]
-        raise RunError(
-            f"{work.folder}: expected at least one complete trial, got none of {len(facts.trials)}"
-            + (f"; the last reason: {reasons[-1]}" if reasons else "")
-        )
     plan = _plan_of(work, ranked[0].number)
     study = Study(work.folder, facts, plan)
     facts = replace(facts, reruns=_again(work, study, progress), tested=_tested(work, study, progress))
@@ -232,6 +241,26 @@ def _conclude(work: Work, progress: Progress) -> Study:
     write_text(work.folder / BEST_PLAN, plan.to_toml())
     write_text(work.folder / REPORT, render_report(tuning_report(facts, _provenance(study))))
     return Study(work.folder, facts, plan)
+
+
+def _facts(work: Work) -> StudyFacts:
+    """What the study's trials have come to.
+
+    Raises:
+        RunError: none is complete.
+    """
+    settings = work.settings
+    facts = StudyFacts(
+        name=work.folder.name, method=settings.method, metric=settings.metric, is_rising=settings.is_rising,
+        trials=trial_rows(work.study), importance=importance(work.study), fixed=_fixed(work),
+    )  # fmt: skip
+    if not facts.ranked():
+        reasons = [t.reason for t in facts.trials if t.reason]
+        raise RunError(
+            f"{work.folder}: expected at least one complete trial, got none of {len(facts.trials)}"
+            + (f"; the last reason: {reasons[-1]}" if reasons else "")
+        )
+    return facts
 
 
 def _plan_of(work: Work, number: int) -> Plan:

@@ -27,22 +27,29 @@ STORAGE = "CONVSCOPE_TUNE_STORAGE"
 _LOOK_S, _GRACE_S = 1.0, 20.0
 
 
-def run_workers(work: Work, storage: str, jobs: int, progress: Progress, launcher: str = "local") -> None:
-    """Start `jobs` processes, here or on a Ray cluster, and wait until the study has its trials.
+def run_workers(
+    work: Work, storage: str, jobs: int, progress: Progress, launcher: str = "local", *, first: int = 0
+) -> None:
+    """Wait until the study has its trials: run them in this process, or in `jobs` of their own, here or on Ray.
+
+    The processes are numbered from `first` on.
 
     Raises:
         RunError: a process failed; its last line is said. The others end after their present trial.
     """
-    if launcher == "local":
-        _run_here(work, storage, jobs, progress)
+    numbers = range(first, first + jobs)
+    if launcher != "local":
+        _run_placed(work, storage, numbers, progress, launcher)
+    elif jobs > 1:
+        _run_here(work, storage, numbers, progress)
     else:
-        _run_placed(work, storage, jobs, progress, launcher)
+        run_trials(work, progress=progress)
 
 
-def _run_here(work: Work, storage: str, jobs: int, progress: Progress) -> None:
+def _run_here(work: Work, storage: str, numbers: range, progress: Progress) -> None:
     """On this machine."""
-    logs = [work.folder / f"worker-{number}.log" for number in range(jobs)]
-    running = [_start(work.folder, number, storage, jobs, log) for number, log in enumerate(logs)]
+    logs = [work.folder / f"worker-{number}.log" for number in numbers]
+    running = [_start(work.folder, n, storage, len(numbers), log) for n, log in zip(numbers, logs, strict=True)]
     try:
         while any(process.poll() is None for process in running):
             time.sleep(_LOOK_S)
@@ -57,17 +64,17 @@ def _run_here(work: Work, storage: str, jobs: int, progress: Progress) -> None:
         raise RunError(f"a process of the study failed ({failed[0]}): {words[-1].removeprefix('convscope: ')}")
 
 
-def _run_placed(work: Work, storage: str, jobs: int, progress: Progress, launcher: str) -> None:
+def _run_placed(work: Work, storage: str, numbers: range, progress: Progress, launcher: str) -> None:
     """The same by a launcher; a process whose machine is lost leaves its trial to be gone on with."""
     from convscope.backend.selection import backend_name
 
-    places = open_launcher(launcher, processes=jobs, devices=1, backend=backend_name())
+    places = open_launcher(launcher, processes=len(numbers), devices=1, backend=backend_name())
     running: list[Handle] = []
-    logs = [work.folder.resolve() / f"worker-{number}.log" for number in range(jobs)]
+    logs = [work.folder.resolve() / f"worker-{number}.log" for number in numbers]
     try:
-        for number, log in enumerate(logs):
+        for place, (number, log) in enumerate(zip(numbers, logs, strict=True)):
             order = {"study": str(work.folder.resolve()), "number": number, "storage": storage}
-            running.append(places.start("convscope.actions.tune_workers", order, number, log))
+            running.append(places.start("convscope.actions.tune_workers", order, place, log))
         while any(handle.poll() is None for handle in running):
             time.sleep(_LOOK_S)
             rows = trial_rows(work.study)
@@ -79,7 +86,7 @@ def _run_placed(work: Work, storage: str, jobs: int, progress: Progress, launche
         places.close()
     write_facts(work.folder, trial_rows(work.study))
     if all(codes):
-        raise RunError(f"all {jobs} processes of the study failed; see {logs[0]}")
+        raise RunError(f"all {len(numbers)} processes of the study failed; see {logs[0]}")
 
 
 def _start(folder: Path, number: int, storage: str, jobs: int, log: Path) -> subprocess.Popen[bytes]:

@@ -20,6 +20,7 @@ REASON, SECONDS, PARAMETERS = "reason", "seconds", "parameters"  # a trial's own
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 _TRIES, _PAUSE_S = 3, 1.0
 _NAME = "convscope"
+_DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymysql": "PyMySQL"}
 
 
 def load_optuna() -> Any:
@@ -69,9 +70,10 @@ def open_storage(folder: Path, url: str = "", *, tries: int = _TRIES, pause_s: f
         try:
             return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": _patience(url)})
         except (ModuleNotFoundError, ImportError) as error:
+            driver = getattr(error.__cause__ or error, "name", None)
+            advice = f"pip install '{_DRIVERS.get(driver, driver)}'" if driver else f"{_first_line(error)}; install it"
             raise MissingExtraError(
-                f"--storage {shown}: its driver is not installed ({_first_line(error)}); install it "
-                "(psycopg2-binary for postgresql, PyMySQL for mysql+pymysql)"
+                f"--storage {shown}: its driver{f' {driver}' if driver else ''} is not installed; {advice}"
             ) from error
         except (sqlalchemy.ArgumentError, sqlalchemy.NoSuchModuleError) as error:
             raise PlanError(

@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,27 @@ def test_an_unreachable_server_hides_the_password(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
     assert "postgresql://me:***@127.0.0.1" in str(refused.value)
     assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("psycopg", r"driver psycopg is not installed; pip install 'psycopg\[binary\]'"),
+        ("oracledb", "driver oracledb is not installed; pip install 'oracledb'"),
+        (None, "driver is not installed; no module; install it"),
+    ],
+)
+def test_an_absent_driver_is_named_as_pip_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str | None, words: str
+) -> None:
+    """Which driver is wanted for postgresql:// changed with SQLAlchemy 2.1: what was looked for counts."""
+
+    def absent(*given: Any, **named: Any) -> None:
+        raise ImportError("no module") from (ModuleNotFoundError(name=missing) if missing else None)
+
+    monkeypatch.setattr(load_optuna().storages, "RDBStorage", absent)
+    with pytest.raises(MissingExtraError, match=words):
+        open_storage(tmp_path, "postgresql://me:secret@127.0.0.1/x")
 
 
 def test_an_address_that_is_none(tmp_path: Path) -> None:
