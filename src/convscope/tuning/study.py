@@ -12,6 +12,7 @@ from typing import Any
 from convscope.errors import MissingExtraError, PlanError, StorageError, UnknownNameError
 from convscope.records.study import TrialRow
 from convscope.registry import nearest
+from convscope.tuning.patience import Patient, first_line
 from convscope.tuning.space import Space
 
 METHODS = ("grid", "random", "tpe", "asha", "hyperband")
@@ -68,22 +69,23 @@ def open_storage(folder: Path, url: str = "", *, tries: int = _TRIES, pause_s: f
     sqlalchemy = import_module("sqlalchemy.exc")  # comes with Optuna
     for attempt in range(tries):
         try:
-            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": _patience(url)})
+            store = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": _patience(url)})
+            return Patient(optuna.storages.get_storage(store), shown)
         except (ModuleNotFoundError, ImportError) as error:
             driver = getattr(error.__cause__ or error, "name", None)
-            advice = f"pip install '{_DRIVERS.get(driver, driver)}'" if driver else f"{_first_line(error)}; install it"
+            advice = f"pip install '{_DRIVERS.get(driver, driver)}'" if driver else f"{first_line(error)}; install it"
             raise MissingExtraError(
                 f"--storage {shown}: its driver{f' {driver}' if driver else ''} is not installed; {advice}"
             ) from error
         except (sqlalchemy.ArgumentError, sqlalchemy.NoSuchModuleError) as error:
             raise PlanError(
                 f"--storage {shown}: expected an address such as sqlite:///study.db or "
-                f"postgresql://user:password@host/name, got one that can't be read: {_first_line(error)}"
+                f"postgresql://user:password@host/name, got one that can't be read: {first_line(error)}"
             ) from error
         except sqlalchemy.SQLAlchemyError as error:
             if attempt + 1 == tries:
                 raise StorageError(
-                    f"can't reach the storage {shown} after {tries} tries: {_first_line(error)}; check that it runs "
+                    f"can't reach the storage {shown} after {tries} tries: {first_line(error)}; check that it runs "
                     "and that this machine may connect"
                 ) from error
             time.sleep(pause_s * 2**attempt)
@@ -94,10 +96,6 @@ def _patience(url: str) -> dict[str, Any]:
     """A connection that does not hang for minutes."""
     kind = url.partition("://")[0].partition("+")[0]
     return {"postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}.get(kind, {})
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def make_sampler(method: str, seed: int) -> Any:
