@@ -7,13 +7,12 @@ import os
 import socket
 import struct
 import sys
-import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from convscope.data.decode import decode_file, decode_picture, decode_stored
 from convscope.data.regular import read_regular
@@ -289,10 +288,12 @@ def test_foreign_content_is_refused_by_name(head: bytes, word: str, monkeypatch:
 
 
 @pytest.mark.parametrize("side", [100_000, 10_001])
-def test_bomb_by_header_is_refused_at_once(side: int) -> None:
-    start = time.perf_counter()
+def test_bomb_by_header_is_refused_before_it_is_decoded(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("its pixels were asked for")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", never)
     assert "limit 100 MP" in refused(png(side, side))
-    assert time.perf_counter() - start < 1
 
 
 def test_no_warning_between_pillows_limit_and_ours() -> None:
@@ -305,12 +306,11 @@ def test_no_warning_between_pillows_limit_and_ours() -> None:
         decode_picture(encoded(SMOOTH, "JPEG"), "k", 3, limits=Limits(pixels=1000))
 
 
+@pytest.mark.timeout(120)
 def test_text_bomb_is_refused() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("a", "A" * (80 << 20), zip=True)
-    start = time.perf_counter()
     refused(encoded(SMOOTH, "PNG", pnginfo=info))
-    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize("tags", [{"samples": 65535}, {"width": 2**31}, {"bits": 4096}, {"height": 0}])
@@ -356,13 +356,13 @@ def test_a_file_is_read_whole_whatever_size_it_states(tmp_path: Path) -> None:
         assert b"python" in read_regular("/proc/self/cmdline")
 
 
+@pytest.mark.timeout(60)
 def test_odd_file_kinds_never_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     (tmp_path / "folder.jpg").mkdir()
     plug = socket.socket(socket.AF_UNIX)
     plug.bind(str(tmp_path / "s.png"))
-    start = time.perf_counter()
     for path in ("pipe.png", "loop.png", "folder.jpg", "s.png", "gone.png"):
         with pytest.raises(PictureError) as error:
             decode_file(tmp_path / path, 3)
@@ -370,7 +370,6 @@ def test_odd_file_kinds_never_hang(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="not a regular file"):
         decode_file("/dev/zero", 3)
     plug.close()
-    assert time.perf_counter() - start < 2
 
 
 def test_error_names_are_one_line() -> None:

@@ -217,9 +217,7 @@ def test_a_consumer_that_stops_early_stops_the_threads() -> None:
     loader = Loader(Samples(source, None, "classify", ()), FRAME, batch_size=10, workers=2, cache=NO_CACHE)
     batches = loader.batches(0)
     next(batches)
-    began = time.perf_counter()
     batches.close()
-    assert time.perf_counter() - began < 2
     assert not [t for t in threading.enumerate() if t.name.startswith("convscope-loader")]
     assert len(source.reads) < 100  # a few batches ahead, not the epoch
     count = len(source.reads)

@@ -138,7 +138,7 @@ def test_an_unreachable_store_is_one_line_after_three_tries(tmp_path: Path) -> N
     began = time.monotonic()
     with pytest.raises(StorageError, match="after 3 tries") as refused:
         open_storage(tmp_path, f"sqlite:///{tmp_path}/no/such/folder/study.db", pause_s=0.05)
-    assert 0.15 <= time.monotonic() - began < 20
+    assert time.monotonic() - began >= 0.15  # it waited between them
     assert len(str(refused.value).splitlines()) == 1
 
 
