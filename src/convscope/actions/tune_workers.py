@@ -1,8 +1,9 @@
 """Several processes of one study on one machine; with GPUs each process sees one of them.
 
-    python -m convscope.actions.tune_workers STUDY NUMBER
+    python -m convscope.actions.tune_workers STUDY NUMBER PID
 
-is one such process; the database's address comes in the environment, since it may hold a password.
+is one such process, for the command with that PID; the database's address comes in the environment, since it may hold a
+password.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def _run_placed(work: Work, storage: str, numbers: range, progress: Progress, la
 
 
 def _start(folder: Path, number: int, storage: str, jobs: int, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "convscope.actions.tune_workers", str(folder.resolve()), str(number)]
+    given = [str(folder.resolve()), str(number), str(os.getpid())]
+    command = [sys.executable, "-m", "convscope.actions.tune_workers", *given]
     with open(log, "ab") as words:
         return subprocess.Popen(command, env=_environment(number, storage, jobs), stdout=words, stderr=words)
 
@@ -129,6 +131,7 @@ def main(argv: Sequence[str]) -> int:
     parent = os.getppid()
     if argv:
         folder, number, storage = Path(argv[0]), int(argv[1]), os.environ.get(STORAGE, "")
+        parent = int(argv[2])  # the command may be gone before this line is reached
     else:  # started by a launcher, which sends an order
         order = json.loads(sys.stdin.readline())
         folder, number, storage = Path(order["study"]), int(order["number"]), str(order["storage"])

@@ -44,7 +44,7 @@ def within(part: str, progress: Progress) -> Iterator[Progress]:
 
     try:
         yield told
-    except Exception:
+    except Exception:  # not for a stop (KeyboardInterrupt): that part is not over, it is gone on with
         end()
         raise
     end()

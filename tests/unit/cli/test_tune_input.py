@@ -90,7 +90,7 @@ def processes_that_name(words: str) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc")
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are looked for in /proc")
 def test_processes_of_a_killed_study_end_after_their_trials(tmp_path: Path, base: list[str]) -> None:
     argv = [*base, "--space", str(tmp_path / "space.toml"), "--method", "random", "--trials", "500", "--jobs", "2"]
     study = subprocess.Popen(

@@ -15,7 +15,8 @@ def drawn(*axes: Axis, best: int = 0, is_rising: bool = True) -> ElementTree.Ele
 
 
 def points(path: ElementTree.Element) -> list[tuple[float, float]]:
-    return [tuple(float(v) for v in pair.split(",")) for pair in path.get("d", "")[1:].split("L")]  # type: ignore[misc]
+    pairs = [pair.split(",") for pair in path.get("d", "")[1:].split("L")]
+    return [(float(x), float(y)) for x, y in pairs]
 
 
 def test_the_best_line_is_last_and_ends_at_the_top() -> None:
